@@ -1,0 +1,1 @@
+"""Twofold: write it dynamic, run it static."""

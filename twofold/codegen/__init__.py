@@ -1,0 +1,1 @@
+"""From kernel specifications to machine code, through LLVM. Makes no scheduling decisions."""

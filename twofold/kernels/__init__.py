@@ -1,0 +1,1 @@
+"""From graphs to kernel specifications: fusion, loop nests, schedules, the memory plan."""

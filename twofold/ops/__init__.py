@@ -1,0 +1,1 @@
+"""The primitives: each defined in one place, in a file per family."""

@@ -1,0 +1,1 @@
+"""Buffers, threads, plans and the disk cache. Knows nothing above level 0."""
