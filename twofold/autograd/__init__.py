@@ -1,0 +1,1 @@
+"""Differentiation of the graph, by the gradient rules of its ops."""

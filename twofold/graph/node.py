@@ -1,0 +1,282 @@
+"""Nodes of the graph, and the structural keys that let a known graph be found without a walk.
+
+A node is one application of an op; it never changes, save that it gets its value when it is run
+(and may then let go of its inputs). Every op application with the same op, attributes and input
+structures shares one `Structure`, found in a table of exact keys, so shapes are inferred once per
+structure and two graphs are equal if the keys of their roots are. Leaves (nodes with a value) are
+numbered by their first use since the last flush: `Recorder.leaves` holds them in that order.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from ..dtypes import DType
+from ..errors import InternalError
+from .types import Type
+
+_TABLE_LIMIT = 400_000
+
+
+class OpLike(Protocol):
+    """What a node asks of its op (see `ops/base.py`)."""
+
+    name: str
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type: ...
+
+
+class Structure:
+    """What all nodes of one structure share."""
+
+    __slots__ = ("attrs", "dtype", "key", "op", "requires_grad", "shape", "type")
+
+    def __init__(self, key: int, op: Any, attrs: tuple, type_: Type, requires_grad: bool) -> None:
+        self.key = key
+        self.op = op
+        self.attrs = attrs
+        self.type = type_
+        self.shape = type_.shape
+        self.dtype = type_.dtype
+        self.requires_grad = requires_grad
+
+
+class Node:
+    """One value of the graph: `op(*inputs, **attrs)`, or a leaf that holds its value.
+
+    `target` is the tensor that gradients arriving at this node are accumulated into, as a weak
+    reference, for leaves that require a gradient. `released` says that a backward pass has gone through
+    and that no other one may.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "epoch",
+        "inputs",
+        "key",
+        "location",
+        "released",
+        "structure",
+        "target",
+        "value",
+    )
+
+    structure: Structure
+    inputs: tuple[Node, ...]
+    value: Any
+    key: int
+    epoch: int
+    location: tuple[str, int, str] | None
+    target: Any
+    released: bool
+
+    @property
+    def op(self) -> Any:
+        return self.structure.op
+
+    @property
+    def attrs(self) -> tuple:
+        return self.structure.attrs
+
+    @property
+    def type(self) -> Type:
+        return self.structure.type
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.structure.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.structure.dtype
+
+    @property
+    def requires_grad(self) -> bool:
+        return self.structure.requires_grad
+
+    def __repr__(self) -> str:
+        return f"<{self.structure.op.name} {self.structure.type}>"
+
+
+class Leaf:
+    """The op of nodes that are given rather than computed: arrays, and Python numbers (`scalar`)."""
+
+    name = "leaf"
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        raise InternalError("a leaf's type is given, not inferred")
+
+
+class Recorder:
+    """The state of recording: the current epoch, its leaves, and the table of structures."""
+
+    def __init__(self) -> None:
+        self.epoch = 1
+        self.leaves: list[Node] = []
+        self.table: dict[tuple, Structure] = {}
+        self.next_key = 0
+        self.grad_enabled = True
+        self.locate = False
+        self.count = 0
+        self.pending: list[Any] = []
+
+    def structure(self, op: Any, attrs: tuple, type_: Type, requires_grad: bool) -> Structure:
+        """A new structure with a key that no other has had."""
+        self.next_key += 1
+        return Structure(self.next_key, op, attrs, type_, requires_grad)
+
+    def advance(self) -> None:
+        """Start a new epoch: leaves are numbered anew."""
+        self.epoch += 1
+        self.count = 0
+        self.leaves = []
+        self.pending = []
+        if len(self.table) > _TABLE_LIMIT:
+            self.table.clear()
+
+
+LEAF = Leaf()
+recorder = Recorder()
+
+
+def leaf(value: Any, type_: Type, requires_grad: bool = False, scalar: bool = False) -> Node:
+    """A node that holds `value` from the start."""
+    table_key = (LEAF, type_.shape, type_.dtype, type_.device, requires_grad, scalar)
+    found = recorder.table.get(table_key)
+    if found is None:
+        found = recorder.structure(LEAF, (scalar,), type_, requires_grad)
+        recorder.table[table_key] = found
+    node = Node()
+    node.structure = found
+    node.inputs = ()
+    node.value = value
+    node.key = -1
+    node.epoch = 0
+    node.location = None
+    node.target = None
+    node.released = False
+    return node
+
+
+def make(op: Any, inputs: tuple[Node, ...], attrs: tuple = ()) -> Node:
+    """The node `op(*inputs)` with `attrs`. The op's shape errors are raised here."""
+    rec = recorder
+    epoch = rec.epoch
+    keys: list[Any] = [op, attrs, rec.grad_enabled]
+    for x in inputs:
+        if x.epoch != epoch:
+            refresh(x)
+        keys.append(x.key)
+    table_key = tuple(keys)
+    found = rec.table.get(table_key)
+    if found is None:
+        found = _infer(op, inputs, attrs, table_key)
+    node = Node()
+    node.structure = found
+    node.inputs = inputs
+    node.value = None
+    node.key = found.key
+    node.epoch = epoch
+    node.location = user_location() if rec.locate or op.locates else None
+    node.target = None
+    node.released = False
+    rec.count += 1
+    return node
+
+
+def _infer(op: Any, inputs: tuple[Node, ...], attrs: tuple, table_key: tuple) -> Structure:
+    rec = recorder
+    type_ = op.infer([x.structure.type for x in inputs], attrs)
+    requires_grad = (
+        rec.grad_enabled
+        and op.differentiable
+        and type_.dtype.is_floating_point
+        and any(x.structure.requires_grad for x in inputs)
+    ) or op.starts_gradient
+    found = rec.structure(op, attrs, type_, requires_grad)
+    rec.table[table_key] = found
+    return found
+
+
+def refresh(node: Node) -> None:
+    """Give `node`, made before the last flush, its key in this epoch."""
+    rec = recorder
+    epoch = rec.epoch
+    stack = [node]
+    while stack:
+        x = stack[-1]
+        if x.epoch == epoch:
+            stack.pop()
+            continue
+        if x.value is not None:
+            stack.pop()
+            _number(x)
+            continue
+        late = [i for i in x.inputs if i.epoch != epoch]
+        if late:
+            stack.extend(late)
+            continue
+        stack.pop()
+        old = x.structure
+        table_key = (old.op, old.attrs, old.requires_grad, *[i.key for i in x.inputs])
+        found = rec.table.get(table_key)
+        if found is None or found.requires_grad != old.requires_grad:
+            found = rec.structure(old.op, old.attrs, old.type, old.requires_grad)
+            rec.table[table_key] = found
+        x.structure = found
+        x.key = found.key
+        x.epoch = epoch
+
+
+def _number(node: Node) -> None:
+    """Key a node that has a value by the order of its first use."""
+    rec = recorder
+    s = node.structure
+    scalar = s.op is LEAF and s.attrs[0]
+    table_key = (len(rec.leaves), s.shape, s.dtype, s.type.device, s.requires_grad, scalar)
+    found = rec.table.get(table_key)
+    if found is None:
+        found = rec.structure(LEAF, (scalar,), s.type, s.requires_grad)
+        rec.table[table_key] = found
+    rec.leaves.append(node)
+    node.key = found.key
+    node.epoch = rec.epoch
+
+
+_PACKAGE = __name__.rsplit(".", 2)[0]
+
+
+def user_location() -> tuple[str, int, str] | None:
+    """File, line and function of the nearest caller outside Twofold."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if not frame.f_globals.get("__name__", "").startswith(_PACKAGE + "."):
+            return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def postorder(roots: Iterable[Node], pending_only: bool = False) -> list[Node]:
+    """Every node below `roots` once, inputs before users. With `pending_only`, nodes that have a
+    value count as leaves."""
+    order: list[Node] = []
+    seen: set[int] = set()
+    stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(list(roots))]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+            continue
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if not node.inputs or (pending_only and node.value is not None):
+            order.append(node)
+            continue
+        stack.append((node, True))
+        for x in reversed(node.inputs):
+            if id(x) not in seen:
+                stack.append((x, False))
+    return order

@@ -1,0 +1,230 @@
+"""Reductions: many values of the input, along `axes`, give one value of the output.
+
+The reduced axes vanish from the shape. `axes` is a sorted tuple of non-negative axes. Sums and products
+keep the input's dtype; float16 and bfloat16 accumulate in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import dtypes
+from ..dtypes import DType
+from ..graph.node import Node
+from ..graph.node import make as make_node
+from ..graph.types import Type
+from . import elementwise as ew
+from .base import Op, get, no_gradient, register
+from .scalar_numpy import held_dtype, rounded
+
+
+class Reduce(Op):
+    """The family. `result` is "same" or a dtype; `empty` says whether no values have a result."""
+
+    kind = "reduce"
+    params = ("axes",)
+    result: str | DType = "same"
+    empty = True
+    accepts_bool = True
+    accepts_float = True
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        (x,), (axes,) = types, attrs
+        if x.dtype.is_floating_point and not self.accepts_float:
+            raise RuntimeError(f"[{self.name}] takes bools; got {x.dtype}")
+        if x.dtype is dtypes.bool_ and not self.accepts_bool:
+            raise RuntimeError(f"[{self.name}] does not take bools; try .to(twofold.int64)")
+        if not self.empty and any(x.shape[a] == 0 for a in axes):
+            raise IndexError(
+                f"[{self.name}] Expected reduction dim to have non-zero size; got shape {x.shape}"
+            )
+        kept = tuple(n for a, n in enumerate(x.shape) if a not in axes)
+        dtype = x.dtype if isinstance(self.result, str) else self.result
+        return Type(kept, dtype, x.device)
+
+    def batch(
+        self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+    ) -> Node:
+        return make_node(self, tuple(inputs), (tuple(a + 1 for a in attrs[0]),))
+
+
+def keep_axes(y: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node:
+    """`y`, a reduction of `shape` over `axes`, with the reduced axes as axes of one element."""
+    kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
+    return y if kept == y.shape else make_node(get("reshape"), (y,), (kept,))
+
+
+def spread(y: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node:
+    """`y`, a reduction of `shape` over `axes`, expanded back to `shape`."""
+    y = keep_axes(y, shape, axes)
+    return y if y.shape == shape else make_node(get("expand"), (y,), (shape,))
+
+
+class Sum(Reduce):
+    """y = the sum of x over axes. Gradient: g for each summand."""
+
+    name = "sum"
+    accepts_bool = False
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        return (spread(g, node.inputs[0].shape, node.attrs[0]),)
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            wide = arrays[0].astype(np.float64) if out.dtype.is_floating_point else arrays[0]
+            total = np.sum(wide, axis=attrs[0], dtype=wide.dtype)
+            return rounded(np.asarray(total).astype(held_dtype(out.dtype)), out.dtype)
+
+
+class Prod(Reduce):
+    """y = the product of x over axes. Gradient: g times the product of the others."""
+
+    name = "prod"
+    accepts_bool = False
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        """The product of the others is y / x where x is not 0; where one x is 0, it is the product of
+        the rest; where two or more are, nothing."""
+        (x,), (axes,) = node.inputs, node.attrs
+        zero, one = ew.const_like(x, 0), ew.const_like(x, 1)
+        is_zero = ew.eq(x, zero)
+        filled = ew.where(is_zero, one, x)
+        count = make_node(SUM, (ew.cast(is_zero, x.dtype),), (axes,))
+        rest = make_node(self, (filled,), (axes,))
+        shape = x.shape
+        none_zero = spread(ew.cast(ew.eq(count, zero), x.dtype), shape, axes)
+        one_zero = spread(ew.cast(ew.eq(count, one), x.dtype), shape, axes)
+        others = ew.div(spread(rest, shape, axes), filled)
+        factor = ew.where(is_zero, one_zero, none_zero)
+        return (ew.mul(spread(g, shape, axes), ew.mul(others, factor)),)
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            wide = arrays[0].astype(np.float64) if out.dtype.is_floating_point else arrays[0]
+            product = np.prod(wide, axis=attrs[0], dtype=wide.dtype)
+            return rounded(np.asarray(product).astype(held_dtype(out.dtype)), out.dtype)
+
+
+class _Extreme(Reduce):
+    """The largest (smallest) value; the cotangent is shared evenly among equal ones."""
+
+    empty = False
+    largest = True
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        (x,), (axes,) = node.inputs, node.attrs
+        is_it = ew.cast(ew.eq(x, spread(node, x.shape, axes)), x.dtype)
+        share = ew.div(g, make_node(SUM, (is_it,), (axes,)))
+        return (ew.mul(is_it, spread(share, x.shape, axes)),)
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        pick = np.max if self.largest else np.min
+        return np.asarray(pick(arrays[0], axis=attrs[0]))
+
+
+class Max(_Extreme):
+    """y = the largest value of x over axes; NaN if one is NaN."""
+
+    name = "max"
+
+
+class Min(_Extreme):
+    """y = the smallest value of x over axes; NaN if one is NaN."""
+
+    name = "min"
+    largest = False
+
+
+class _Logical(Reduce):
+    result = dtypes.bool_
+    accepts_float = False
+    differentiable = False
+    gradient = no_gradient
+    every = False
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        pick = np.all if self.every else np.any
+        return np.asarray(pick(arrays[0], axis=attrs[0]))
+
+
+class Any(_Logical):
+    """y = whether any x (bool) over axes is true."""
+
+    name = "any"
+
+
+class All(_Logical):
+    """y = whether every x (bool) over axes is true."""
+
+    name = "all"
+    every = True
+
+
+class _ArgExtreme(Reduce):
+    """The flat position over the reduced axes of the first extreme value; a NaN is extreme."""
+
+    result = dtypes.int64
+    empty = False
+    differentiable = False
+    gradient = no_gradient
+    largest = True
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        x, axes = arrays[0], attrs[0]
+        kept = tuple(a for a in range(x.ndim) if a not in axes)
+        rows = np.transpose(x, kept + axes).reshape(*(x.shape[a] for a in kept), -1)
+        return np.asarray((np.argmax if self.largest else np.argmin)(rows, axis=-1)).astype(
+            np.int64
+        )
+
+
+class ArgMax(_ArgExtreme):
+    """y = the position of the largest value of x over axes, counted in row-major order; int64."""
+
+    name = "argmax"
+
+
+class ArgMin(_ArgExtreme):
+    """y = the position of the smallest value of x over axes, counted in row-major order; int64."""
+
+    name = "argmin"
+    largest = False
+
+
+SUM = register(Sum())
+PROD = register(Prod())
+MAX = register(Max())
+MIN = register(Min())
+ANY = register(Any())
+ALL = register(All())
+ARGMAX = register(ArgMax())
+ARGMIN = register(ArgMin())
+
+
+def reduce(name: str, x: Node, axes: Sequence[int]) -> Node:
+    """The reduction called `name` of x over `axes` (non-negative); x itself for sums over no axes."""
+    return make_node(get(name), (x,), (tuple(sorted(axes)),))
+
+
+def sum_(x: Node, axes: Sequence[int]) -> Node:
+    """The sum of x over `axes`."""
+    return reduce("sum", x, axes)
+
+
+def mean(x: Node, axes: Sequence[int]) -> Node:
+    """The mean of x over `axes`."""
+    count = math.prod(x.shape[a] for a in axes)
+    return ew.mul(sum_(x, axes), ew.constant(1 / count if count else math.nan, x.dtype))
