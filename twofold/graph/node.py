@@ -104,6 +104,10 @@ class Leaf:
     """The op of nodes that are given rather than computed: arrays, and Python numbers (`scalar`)."""
 
     name = "leaf"
+    kind = "leaf"
+    differentiable = False
+    starts_gradient = False
+    locates = False
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         raise InternalError("a leaf's type is given, not inferred")
