@@ -27,10 +27,10 @@ def to_numpy(node: Node) -> np.ndarray:
     """The value of `node` as a NumPy array on the value's own memory (bfloat16 as its bits)."""
     if node.value is None:
         realize([node])
-    return _array_of(node)
+    return array_of(node)
 
 
-def _array_of(node: Node) -> np.ndarray:
+def array_of(node: Node) -> np.ndarray:
     if isinstance(node.value, np.ndarray):
         return node.value
     return np.asarray(node.value, node.dtype.storage)
@@ -73,9 +73,7 @@ def _run_reference(roots: list[Node]) -> None:
     """Run by the NumPy references; every node that a later backward may need keeps its value."""
     kept = [n for n in postorder(roots, pending_only=True) if n.value is None and _is_kept(n)]
     wanted = list({id(n): n for n in [*roots, *kept]}.values())
-    given = {
-        id(n): _array_of(n) for n in postorder(roots, pending_only=True) if n.value is not None
-    }
+    given = {id(n): array_of(n) for n in postorder(roots, pending_only=True) if n.value is not None}
     for node, value in zip(wanted, interpret.evaluate(wanted, given), strict=True):
         node.value = value
 

@@ -1,0 +1,121 @@
+"""Fusion: the kernels of a graph, read by NumPy, give what the ops' references give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kernel_oracle import run
+
+from twofold import engine
+from twofold.graph.node import Node, postorder
+from twofold.kernels.build import build
+from twofold.kernels.partition import Partition, is_leaf, strip
+from twofold.ops import elementwise as ew
+from twofold.ops import interpret, reduce
+from twofold.ops import movement as mv
+from twofold.passes import run as run_passes
+
+
+def leaf(*shape: int, seed: int = 0) -> Node:
+    return engine.from_numpy(np.random.default_rng(seed).standard_normal(shape).astype("f4"))
+
+
+def check(roots: list[Node]) -> Partition:
+    """Partition `roots` and compare every kernel's output with the references."""
+    given = {id(n): engine.array_of(n) for n in postorder(roots) if n.value is not None}
+    expected = interpret.evaluate(roots, given)
+    rewritten = run_passes(roots)
+    p = Partition(rewritten, postorder(rewritten, pending_only=True))
+    wanted = set(p.roots)
+    used = {
+        e.attr.node
+        for g in p.groups
+        for m in g.members
+        for e in m.refs
+        if p.home.get(e.attr.node) is not g
+    }
+    memory = {}
+    for k, node in enumerate(p.nodes):
+        memory[k] = (
+            engine.array_of(node) if is_leaf(node) else np.zeros(node.shape, node.dtype.storage)
+        )
+    waiting = list(p.groups)
+    done = 0
+    while waiting:
+        group = next(g for g in waiting if not g.upstream & ~done)
+        waiting.remove(group)
+        done |= 1 << group.position
+        run(build(group, lambda n: n in used or id(p.nodes[n]) in wanted), memory)
+    for root, want in zip(rewritten, expected):
+        got = memory[p.number(strip(root))].reshape(root.shape)
+        np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5)
+    return p
+
+
+def softmax(x: Node) -> Node:
+    top = reduce.spread(reduce.reduce("max", x, (1,)), x.shape, (1,))
+    e = ew.exp(ew.sub(x, top))
+    return ew.div(e, reduce.spread(reduce.sum_(e, (1,)), x.shape, (1,)))
+
+
+def test_a_chain_is_one_kernel() -> None:
+    x, y = leaf(7, 9), leaf(9, seed=1)
+    assert len(check([ew.relu(ew.add(ew.mul(x, x), y))]).groups) == 1
+
+
+def test_softmax_is_one_kernel() -> None:
+    assert len(check([softmax(leaf(6, 10))]).groups) == 1
+
+
+def test_layer_norm_is_one_kernel() -> None:
+    x, w = leaf(5, 12), leaf(12, seed=1)
+    mean = reduce.spread(reduce.mean(x, (1,)), x.shape, (1,))
+    centred = ew.sub(x, mean)
+    variance = reduce.mean(ew.mul(centred, centred), (1,))
+    scale = ew.rsqrt(ew.add(variance, ew.constant(1e-5, x.dtype)))
+    y = ew.mul(ew.mul(centred, reduce.spread(scale, x.shape, (1,))), w)
+    assert len(check([y]).groups) == 1
+
+
+def test_column_statistics_take_two_kernels() -> None:
+    x = leaf(50, 4)
+    mean = reduce.mean(x, (0,))
+    assert len(check([ew.sub(x, mean)]).groups) == 2
+
+
+def test_an_update_writes_all_of_its_state_in_one_kernel() -> None:
+    p, m, v, g = (leaf(33, seed=i) for i in range(4))
+    tenth = ew.number(0.1, p.dtype)
+    m = ew.add(ew.mul(m, tenth), g)
+    v = ew.add(ew.mul(v, tenth), ew.mul(g, g))
+    p = ew.sub(p, ew.div(m, ew.add(ew.sqrt(ew.abs_(v)), tenth)))
+    assert len(check([p, m, v]).groups) == 1
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (1, 6), (3, 1), (2, 3, 4)])
+def test_movement_is_read_through(shape: tuple[int, ...]) -> None:
+    x = leaf(*shape)
+    back = mv.permute(ew.exp(x), tuple(reversed(range(len(shape)))))
+    flat = mv.reshape(back, (x.type.size,))
+    padded = mv.pad(mv.flip(ew.neg(flat), (0,)), ((2, 1),), ew.constant(2, x.dtype))
+    part = mv.slice_(padded, ((1, (x.type.size + 1) // 2, 2),))
+    check([padded, part, ew.add(back, ew.constant(1, x.dtype))])
+
+
+def test_reshape_of_a_permute_is_computed_once() -> None:
+    x = leaf(4, 6)
+    flat = mv.reshape(mv.permute(x, (1, 0)), (24,))
+    assert len(check([ew.exp(flat)]).groups) == 2
+
+
+def test_sums_along_each_axis() -> None:
+    x = leaf(4, 5, 6)
+    check([reduce.sum_(x, axes) for axes in [(0,), (1,), (2,), (0, 2), (0, 1, 2)]])
+
+
+def test_no_group_waits_for_itself() -> None:
+    x = leaf(8, 8)
+    total = reduce.sum_(x, (0, 1))
+    a = ew.exp(x)
+    b = ew.mul(ew.sin(x), mv.expand(mv.reshape(total, (1, 1)), x.shape))
+    check([ew.add(a, b), a, ew.mul(b, a), reduce.sum_(ew.mul(a, b), (1,))])

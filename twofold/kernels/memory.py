@@ -1,0 +1,149 @@
+"""The memory plan: where each buffer lies, which launches must wait for which, and the words of each
+launch.
+
+Launches between two barriers form a phase and may run at once. A temporary lives from the phase that
+first writes it to the phase that last touches it; two that live in one phase never share memory, so
+reuse adds no waiting. Temporaries and threads' scratch lie in one arena.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InternalError
+from ..runtime.abi import ALIGNMENT, PADDING
+from .launch import Array, Buffer, Launch, Scratch
+
+ERROR_SLOT, ARENA_SLOT, SCALARS_SLOT, FIRST_SLOT = 0, 1, 2, 3
+
+
+@dataclass
+class PlannedLaunch:
+    """A launch with all words known."""
+
+    spec: Any
+    words: list[int]
+    items: int
+    grain: int
+    barrier_after: bool
+    source: Launch
+
+
+@dataclass
+class MemoryPlan:
+    """What a run needs: base addresses for `slots` (leaves and outputs, by position), an arena of
+    `arena_bytes`, and the launches."""
+
+    launches: list[PlannedLaunch]
+    slots: list[Buffer]
+    arena_bytes: int
+    temp_bytes: int
+
+
+def plan_memory(launches: Sequence[Launch], given: Sequence[Buffer], threads: int) -> MemoryPlan:
+    """Place every buffer of `launches`. `given` are those whose addresses come with each run."""
+    phases = _phases(launches)
+    slot_of = {id(b): FIRST_SLOT + i for i, b in enumerate(given)}
+    lives = _lifetimes(launches, phases, slot_of)
+    scratch: dict[tuple[int, int], Buffer] = {}
+    for i, launch in enumerate(launches):
+        for k, arg in enumerate(launch.args):
+            if isinstance(arg, Scratch):
+                block = Buffer(_round(arg.n_bytes) * threads, "temp", "scratch")
+                scratch[i, k] = block
+                lives[id(block)] = (block, phases[i], phases[i])
+    offsets, arena_bytes = _place(list(lives.values()))
+
+    def where(buffer: Buffer) -> tuple[int, int]:
+        if id(buffer) in slot_of:
+            return slot_of[id(buffer)], 0
+        if id(buffer) in offsets:
+            return ARENA_SLOT, offsets[id(buffer)]
+        if buffer.kind == "scalars":
+            return SCALARS_SLOT, 0
+        raise InternalError(f"[memory] a buffer without a place; got {buffer}")
+
+    planned = []
+    for i, launch in enumerate(launches):
+        words: list[int] = []
+        for k, arg in enumerate(launch.args):
+            if isinstance(arg, Array):
+                slot, offset = where(arg.buffer)
+                words += [slot, offset + arg.offset]
+            elif isinstance(arg, Scratch):
+                slot, offset = where(scratch[i, k])
+                words += [slot, offset, _round(arg.n_bytes)]
+            else:
+                words.append(int(arg))
+        last = i + 1 == len(launches)
+        barrier = not last and phases[i + 1] != phases[i]
+        planned.append(
+            PlannedLaunch(launch.spec, words, launch.items, launch.grain, barrier, launch)
+        )
+    temp_bytes = sum(b.n_bytes for b, _, _ in lives.values())
+    return MemoryPlan(planned, list(given), arena_bytes, temp_bytes)
+
+
+def _round(n_bytes: int) -> int:
+    return -(-n_bytes // ALIGNMENT) * ALIGNMENT
+
+
+def _root(buffer: Buffer) -> Buffer:
+    while buffer.kind == "alias" and buffer.source is not None:
+        buffer = buffer.source
+    return buffer
+
+
+def _phases(launches: Sequence[Launch]) -> list[int]:
+    """The phase of each launch: a new one begins where a launch touches what another wrote in the
+    current phase, or writes what another read."""
+    phases: list[int] = []
+    phase = 0
+    written: set[int] = set()
+    read: set[int] = set()
+    for launch in launches:
+        reads = {id(_root(b)) for b in launch.reads}
+        writes = {id(_root(b)) for b in launch.writes}
+        if (reads | writes) & written or writes & read:
+            phase += 1
+            written, read = set(), set()
+        written |= writes
+        read |= reads
+        phases.append(phase)
+    return phases
+
+
+def _lifetimes(
+    launches: Sequence[Launch], phases: list[int], slot_of: dict[int, int]
+) -> dict[int, tuple[Buffer, int, int]]:
+    lives: dict[int, tuple[Buffer, int, int]] = {}
+    for launch, phase in zip(launches, phases):
+        for buffer in (*launch.reads, *launch.writes):
+            if id(buffer) in slot_of or buffer.kind == "scalars":
+                continue
+            if buffer.kind != "temp":
+                raise InternalError(f"[memory] only temporaries may be unplaced; got {buffer}")
+            _, first, _ = lives.get(id(buffer), (buffer, phase, phase))
+            lives[id(buffer)] = (buffer, first, phase)
+    return lives
+
+
+def _place(lives: list[tuple[Buffer, int, int]]) -> tuple[dict[int, int], int]:
+    """Offsets in the arena, largest first, each at the lowest place free while it lives."""
+    placed: list[tuple[int, int, int, int]] = []
+    offsets: dict[int, int] = {}
+    end = 0
+    for buffer, first, last in sorted(lives, key=lambda entry: -entry[0].n_bytes):
+        size = _round(buffer.n_bytes + PADDING)
+        at = 0
+        for low, high, since, until in sorted(placed):
+            if since <= last and first <= until:
+                if low >= at + size:
+                    break
+                at = max(at, high)
+        placed.append((at, at + size, first, last))
+        offsets[id(buffer)] = at
+        end = max(end, at + size)
+    return offsets, end

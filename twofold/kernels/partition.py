@@ -1,0 +1,364 @@
+"""Fusion: cut a graph into groups of nodes, each to be one kernel.
+
+`decide` chooses the nodes whose values lie in memory; everything else is inlined into its users.
+`group` then merges the loops of those nodes. `may_join` says what is legal, `gain` what is worth it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from ..graph.node import LEAF, Node
+from ..ops.scalar import Expr, postorder
+from .affine import Affine
+from .lower import Cut, Lowering, Ref, view
+
+MAX_OPS = 160
+"""Operations inlined into one value, at most about."""
+
+MAX_STORES = 12
+MAX_LOADS = 24
+"""Arrays that one kernel writes and reads, at most."""
+
+ROW_LIMIT = 16384
+"""Longest row that stays hot in cache between two walks over it, in elements."""
+
+INLINED = ("elementwise", "movement", "pad", "iota")
+HEAVY = frozenset(
+    "exp exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan sinh cosh tanh asinh "
+    "acosh atanh erf erfc erfinv lgamma digamma sigmoid pow atan2 hypot random_bits".split()
+)
+
+
+@dataclass(eq=False)
+class Member:
+    """A node in memory or reduced, with its expression over the group's axes."""
+
+    node: Node
+    number: int
+    level: str  # "full", "point" or "reduce"
+    expr: Expr
+    refs: tuple[Expr, ...]  # the load leaves
+
+
+@dataclass(eq=False)
+class Group:
+    """Nodes that one kernel computes. `domain` are the extents of its axes, `reduced` the reduced
+    ones; a template's group has just the template's node."""
+
+    kind: str
+    position: int
+    domain: tuple[int, ...] = ()
+    reduced: tuple[int, ...] = ()
+    members: list[Member] = field(default_factory=list)
+    node: Node | None = None
+    inputs: tuple[tuple[Node, int, tuple[int, ...]], ...] = ()
+    upstream: int = 0  # bit set of the groups that must run before
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        return tuple(a for a in range(len(self.domain)) if a not in self.reduced)
+
+    @property
+    def is_row(self) -> bool:
+        """Whether lanes lie along the reduced axes and a whole row stays in cache."""
+        inner = prod(self.domain[a] for a in self.reduced)
+        last = max((a for a, n in enumerate(self.domain) if n > 1), default=-1)
+        return (last in self.reduced or last == -1) and inner <= ROW_LIMIT
+
+
+class Partition:
+    """The outcome: which nodes are in memory, under which number, and the groups in order."""
+
+    def __init__(self, roots: Sequence[Node], order: Sequence[Node]) -> None:
+        self.order = order
+        self.numbers: dict[int, int] = {}
+        self.nodes: list[Node] = []
+        self.roots = {id(strip(r)) for r in roots}
+        self.groups: list[Group] = []
+        self.home: dict[int, Group] = {}
+        _decide(self, roots)
+        _group(self)
+
+    def number(self, node: Node) -> int | None:
+        """The number of a node in memory, else None."""
+        return self.numbers.get(id(node))
+
+    def put(self, node: Node) -> bool:
+        """Put `node` into memory; False if it was there."""
+        node = strip(node)
+        if id(node) in self.numbers:
+            return False
+        self.numbers[id(node)] = len(self.nodes)
+        self.nodes.append(node)
+        return True
+
+
+def strip(node: Node) -> Node:
+    """The node whose memory a reshaped one shares."""
+    while node.structure.op.name == "reshape" and node.value is None:
+        node = node.inputs[0]
+    return node
+
+
+def is_leaf(node: Node) -> bool:
+    """Whether the value is given."""
+    return node.value is not None or node.structure.op is LEAF
+
+
+def _decide(p: Partition, roots: Sequence[Node]) -> None:
+    """Choose what is in memory: leaves, roots, reductions, templates and what they read, values used
+    more than once that are dear to compute, and what cannot be read through a reshape."""
+    uses: dict[int, int] = {}
+    for node in p.order:
+        if not is_leaf(node):
+            for x in node.inputs:
+                uses[id(x)] = uses.get(id(x), 0) + 1
+    for root in roots:
+        p.put(root)
+    size: dict[int, int] = {}
+    heavy: dict[int, int] = {}
+    loads: dict[int, int] = {}
+    for node in p.order:
+        kind = node.structure.op.kind
+        if is_leaf(node) or kind not in INLINED:
+            p.put(node)
+            size[id(node)], heavy[id(node)], loads[id(node)] = 0, 0, 1
+            if not is_leaf(node) and kind != "reduce":
+                _template_inputs(p, node)
+            continue
+        n = 1 + sum(size[id(x)] for x in node.inputs)
+        h = (node.structure.op.name in HEAVY) + sum(heavy[id(x)] for x in node.inputs)
+        arrays = sum(loads[id(x)] for x in node.inputs if x.shape)
+        repeated = uses.get(id(node), 0) > 1 and kind == "elementwise"
+        if repeated and (h or arrays > 2 or n > 8) and prod(node.shape) > 1:
+            p.put(node)
+        if repeated and n > 24:
+            p.put(node)
+        if n > MAX_OPS or arrays > MAX_LOADS - 4:
+            p.put(node)
+        if id(node) in p.numbers:
+            n, h, arrays = 0, 0, 1
+        size[id(node)], heavy[id(node)], loads[id(node)] = n, h, arrays
+    _cut(p)
+
+
+def _template_inputs(p: Partition, node: Node) -> None:
+    """Put into memory each input that is not a strided view of something in memory."""
+    if node.structure.op.kind in ("concatenate",):
+        return
+    for x in node.inputs:
+        if view(x, p.number) is None:
+            p.put(x)
+
+
+def _cut(p: Partition) -> None:
+    """Lower everything once, putting into memory what cannot be inlined."""
+    done = 0
+    while done < len(p.nodes):
+        node = p.nodes[done]
+        if is_leaf(node) or node.structure.op.kind not in (*INLINED, "reduce"):
+            done += 1
+            continue
+        try:
+            _lowered(p, node)
+        except Cut as cut:
+            p.put(cut.node)
+            continue
+        done += 1
+
+
+def _lowered(p: Partition, node: Node) -> Expr:
+    if node.structure.op.kind == "reduce":
+        x = node.inputs[0]
+        lowering = Lowering(x.shape, p.number)
+        return lowering.lower(x, lowering.axes(range(len(x.shape))))
+    lowering = Lowering(node.shape, p.number)
+    return lowering.body(node, lowering.axes(range(len(node.shape))))
+
+
+def _group(p: Partition) -> None:
+    """Place each node in memory in a group, in the order of the graph."""
+    for node in p.order:
+        if id(node) not in p.numbers or is_leaf(node) or strip(node) is not node:
+            continue
+        kind = node.structure.op.kind
+        if kind in INLINED or kind == "reduce":
+            if prod(node.shape) == 0:
+                continue
+            _place(p, node)
+        else:
+            group = _new_group(p, kind)
+            group.node = node
+            _depend(p, group, [_producer(p, x) for x in _reads(p, node)])
+            p.home[p.numbers[id(node)]] = group
+
+
+def _reads(p: Partition, node: Node) -> list[Node]:
+    """The nodes in memory that a template's node reads."""
+    found: dict[int, Node] = {}
+    stack = list(node.inputs)
+    while stack:
+        x = stack.pop()
+        if id(x) in p.numbers:
+            found[id(x)] = x
+        else:
+            stack.extend(x.inputs)
+    return list(found.values())
+
+
+def _new_group(p: Partition, kind: str) -> Group:
+    group = Group(kind, len(p.groups))
+    p.groups.append(group)
+    return group
+
+
+def _producer(p: Partition, node: Node) -> Group | None:
+    return p.home.get(p.numbers[id(node)])
+
+
+def _depend(p: Partition, group: Group, on: Sequence[Group | None]) -> None:
+    """Make `group` run after the groups `on`, and tell those that run after it."""
+    added = 0
+    for other in on:
+        if other is not None and other is not group:
+            added |= other.upstream | 1 << other.position
+    if added & ~group.upstream:
+        group.upstream |= added
+        bit = 1 << group.position
+        for other in p.groups:
+            if other.upstream & bit:
+                other.upstream |= group.upstream
+
+
+def _place(p: Partition, node: Node) -> None:
+    """Join the latest group that `node` may join and gains from, or start a new one."""
+    for group in reversed(p.groups[-48:]):
+        member = may_join(p, group, node)
+        if member is not None and gain(group, member):
+            _join(p, group, member)
+            return
+    group = _new_group(p, "loops")
+    if node.structure.op.kind == "reduce":
+        group.domain, group.reduced = node.inputs[0].shape, node.structure.attrs[0]
+        level = "reduce"
+    else:
+        group.domain, level = node.shape, "full"
+    _join(p, group, _member(p, group, node, level, range(len(group.domain))))
+
+
+def _join(p: Partition, group: Group, member: Member) -> None:
+    if member.level == "reduce" and not group.reduced:
+        group.reduced = member.node.structure.attrs[0]
+    group.members.append(member)
+    p.home[member.number] = group
+    _depend(p, group, [p.home.get(e.attr.node) for e in member.refs])
+
+
+def _member(p: Partition, group: Group, node: Node, level: str, axes: Sequence[int]) -> Member:
+    lowering = Lowering(group.domain, p.number)
+    if level == "reduce":
+        expr = lowering.lower(node.inputs[0], lowering.axes(axes))
+    else:
+        expr = lowering.body(node, lowering.axes(axes))
+    refs = tuple(e for e in postorder(expr) if e.op == "load")
+    return Member(node, p.numbers[id(node)], level, expr, refs)
+
+
+def may_join(p: Partition, group: Group, node: Node) -> Member | None:
+    """`node` as a member of `group`, or None where that is not legal.
+
+    Legal: the same domain (or, for a node over the kept axes, their extents); no way round through
+    another group; what it reads of the group lies at the very same point; and a second walk over the
+    domain only where rows stay in cache.
+    """
+    if group.kind != "loops":
+        return None
+    reduces = node.structure.op.kind == "reduce"
+    shape = node.inputs[0].shape if reduces else node.shape
+    if len(group.members) >= MAX_STORES:
+        return None
+    if reduces:
+        if shape != group.domain:
+            return None
+        axes = node.structure.attrs[0]
+        if group.reduced and group.reduced != axes:
+            return None
+        level, over = "reduce", tuple(range(len(shape)))
+    elif shape == group.domain:
+        level, over = "full", tuple(range(len(shape)))
+    elif group.reduced:
+        matched = _match(shape, group)
+        if matched is None:
+            return None
+        level, over = "point", matched
+    else:
+        return None
+    member = _member(p, group, node, level, over)
+    bit = 1 << group.position
+    inside = {m.number: m for m in group.members}
+    walks_again = False
+    arrays = {e.attr.node for e in member.refs}
+    for m in group.members:
+        arrays.update(e.attr.node for e in m.refs)
+    if len(arrays) > MAX_LOADS:
+        return None
+    for e in member.refs:
+        own = inside.get(e.attr.node)
+        if own is not None:
+            if e.attr.position != identity(group, own):
+                return None
+            walks_again |= own.level != "full" and level != "point"
+            continue
+        home = p.home.get(e.attr.node)
+        if home is not None and home.upstream & bit:
+            return None
+    mixes = level != "point" and (
+        walks_again
+        or (level == "full" and bool(group.reduced))
+        or (level == "reduce" and any(m.level == "full" for m in group.members))
+    )
+    if mixes:
+        trial = Group("loops", -1, group.domain, group.reduced or node.structure.attrs[0])
+        if not trial.is_row:
+            return None
+    return member
+
+
+def gain(group: Group, member: Member) -> bool:
+    """Whether sharing a kernel saves memory traffic: both read one array, or one reads the other."""
+    theirs = {m.number for m in group.members}
+    for m in group.members:
+        theirs.update(e.attr.node for e in m.refs if e.attr.position.terms)
+    return any(e.attr.node in theirs for e in member.refs)
+
+
+def identity(group: Group, member: Member) -> Affine:
+    """The flat position of a member's element at the group's own point."""
+    axes = range(len(group.domain)) if member.level == "full" else group.kept
+    terms, stride = [], 1
+    for a in reversed(axes):
+        if group.domain[a] > 1:
+            terms.append((a, stride))
+        stride *= group.domain[a]
+    return Affine(tuple(reversed(terms)))
+
+
+def _match(shape: tuple[int, ...], group: Group) -> tuple[int, ...] | None:
+    """For each axis of `shape`, the kept axis of the group that it walks; None if they differ. Axes
+    of one element walk any axis, as they stand still."""
+    kept = [a for a in group.kept if group.domain[a] > 1]
+    still = next((a for a, n in enumerate(group.domain) if n == 1), None)
+    result = []
+    for n in shape:
+        if n == 1:
+            if still is None:
+                return None
+            result.append(still)
+        elif kept and group.domain[kept[0]] == n:
+            result.append(kept.pop(0))
+        else:
+            return None
+    return None if kept else tuple(result)

@@ -1,0 +1,72 @@
+"""The driver of rewrites: one walk from inputs to roots, with equal nodes made one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..graph import node as graph
+from ..graph.node import Node, postorder
+
+Rule = Callable[[Node], Node | None]
+"""Gives what a node (whose inputs are rewritten) is replaced with, or None to leave it."""
+
+
+def rewrite(roots: Sequence[Node], rules: dict[str, Sequence[Rule]]) -> list[Node]:
+    """`roots` with the rules of each op applied until none applies.
+
+    A rule must make the graph smaller, or move an op one way only, so that this ends.
+    """
+    unique: dict[tuple, Node] = {}
+    done: dict[int, Node] = {}
+    keep: list[Node] = []
+    enabled = graph.recorder.grad_enabled
+    graph.recorder.grad_enabled = False
+    try:
+        for node in postorder(roots, pending_only=True):
+            if node.value is not None:
+                done[id(node)] = node
+                continue
+            inputs = tuple(done[id(x)] for x in node.inputs)
+            if all(a is b for a, b in zip(inputs, node.inputs)):
+                new = node
+            else:
+                new = graph.make(node.structure.op, inputs, node.structure.attrs)
+                new.location = node.location
+            new = _settle(new, rules, unique)
+            done[id(node)] = new
+            keep.append(new)
+        return [done[id(r)] for r in roots]
+    finally:
+        graph.recorder.grad_enabled = enabled
+
+
+def _settle(node: Node, rules: dict[str, Sequence[Rule]], unique: dict[tuple, Node]) -> Node:
+    """Apply the rules to `node`, and to the new nodes they make, until none applies."""
+    changed = True
+    while changed and node.value is None:
+        changed = False
+        for rule in rules.get(node.structure.op.name, ()):
+            new = rule(node)
+            if new is not None and new is not node:
+                node = _settle_new(new, rules, unique)
+                changed = True
+                break
+    if node.value is not None:
+        return node
+    key = (node.structure.op, node.structure.attrs, *map(id, node.inputs))
+    return unique.setdefault(key, node)
+
+
+def _settle_new(node: Node, rules: dict[str, Sequence[Rule]], unique: dict[tuple, Node]) -> Node:
+    """Rewrite the inputs that a rule made afresh, which no walk has seen."""
+    if node.value is not None or not node.inputs:
+        return node
+    inputs = []
+    for x in node.inputs:
+        if x.value is None and x.inputs:
+            key = (x.structure.op, x.structure.attrs, *map(id, x.inputs))
+            x = unique[key] if key in unique else _settle(x, rules, unique)
+        inputs.append(x)
+    if all(a is b for a, b in zip(inputs, node.inputs)):
+        return node
+    return graph.make(node.structure.op, tuple(inputs), node.structure.attrs)
