@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import config, dtypes
+from . import config, dtypes, machine, passes, trace
+from .codegen import emit
+from .codegen.jit import compile_kernels
 from .dtypes import DType
-from .graph.node import Node, leaf, postorder, recorder
+from .graph.node import LEAF, Node, leaf, postorder, recorder
 from .graph.types import Type
+from .kernels.launch import Buffer as PlanBuffer
+from .kernels.memory import FIRST_SLOT, MemoryPlan, plan_memory
+from .kernels.partition import strip
+from .kernels.schedule import Scheduler, output_buffer
 from .ops import interpret
+from .runtime.buffers import Buffer
+from .runtime.plan import Plan, PlanLaunch
+
+_PROGRAM_LIMIT = 2048
+
+
+@dataclass(eq=False)
+class Program:
+    """A compiled graph: where its leaves and outputs go, and the plan that runs it.
+
+    `leaves` are (slot, index into the epoch's leaves); `scalars` are (index into the scalars' words,
+    index into the epoch's leaves, dtype). `outputs` are (slot, bytes). `results` say for each root
+    where its value is: ("output", position) or ("leaf", index); `kept` the same for nodes that a later
+    backward may read, by their position among the candidates.
+    """
+
+    plan: Plan
+    memory: MemoryPlan
+    leaves: list[tuple[int, int]]
+    scalars: list[tuple[int, int, DType]]
+    outputs: list[tuple[int, int]]
+    results: list[tuple[str, int]]
+    kept: list[tuple[int, int]]
+    bases: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+_programs: OrderedDict[tuple, Program] = OrderedDict()
 
 
 def from_numpy(
@@ -19,8 +55,12 @@ def from_numpy(
     """A leaf with the array's values: a copy, or the array's own memory with `share` (it must then
     be C-contiguous). `dtype` names the type where NumPy has none (bfloat16, held as uint16)."""
     dtype = dtypes.from_numpy(array.dtype) if dtype is None else dtype
-    stored = array if share else np.array(array, dtype.storage, order="C", copy=True)
-    return leaf(stored, Type(tuple(array.shape), dtype), requires_grad)
+    if share:
+        buffer = Buffer.of_array(array)
+    else:
+        buffer = Buffer(array.size * dtype.itemsize)
+        buffer.as_numpy(dtype.storage, array.shape)[...] = array
+    return leaf(buffer, Type(tuple(array.shape), dtype), requires_grad)
 
 
 def to_numpy(node: Node) -> np.ndarray:
@@ -31,8 +71,9 @@ def to_numpy(node: Node) -> np.ndarray:
 
 
 def array_of(node: Node) -> np.ndarray:
-    if isinstance(node.value, np.ndarray):
-        return node.value
+    """The stored elements of a node that has its value."""
+    if isinstance(node.value, Buffer):
+        return node.value.as_numpy(node.dtype.storage, node.shape)
     return np.asarray(node.value, node.dtype.storage)
 
 
@@ -44,15 +85,13 @@ def flush() -> None:
 def realize(nodes: Sequence[Node]) -> None:
     """Give `nodes`, and every live storage, their values."""
     roots = _roots(nodes)
-    if not roots:
-        recorder.advance()
-        return
-    if config.current().backend == "reference":
-        _run_reference(roots)
-    else:
-        _run_reference(roots)
-    for root in roots:
-        _let_go(root)
+    if roots:
+        if config.current().backend == "reference":
+            _run_reference(roots)
+        else:
+            _run_native(roots)
+        for root in roots:
+            _let_go(root)
     recorder.advance()
 
 
@@ -69,17 +108,152 @@ def _roots(nodes: Sequence[Node]) -> list[Node]:
     return list(found.values())
 
 
+def _run_native(roots: list[Node]) -> None:
+    """Find the compiled program of `roots` by their keys, or compile it; then run it."""
+    key = _key(roots)
+    program = _programs.get(key)
+    candidates = _candidates(roots)
+    if program is None:
+        program = compile_graph(roots, candidates)
+        _programs[key] = program
+        if len(_programs) > _PROGRAM_LIMIT:
+            _programs.popitem(last=False)
+    values = run_program(program, recorder.leaves)
+    for root, (kind, at) in zip(roots, program.results, strict=True):
+        root.value = values[at] if kind == "output" else recorder.leaves[at].value
+    for position, at in program.kept:
+        candidates[position].value = values[at]
+
+
+def _key(roots: list[Node]) -> tuple:
+    epoch = recorder.epoch
+    keys: list[object] = [config.current()]
+    for root in roots:
+        if root.epoch != epoch:
+            refresh(root)
+        keys.append(root.key if root.released else -root.key)
+    return tuple(keys)
+
+
+def _candidates(roots: list[Node]) -> list[Node]:
+    """Pending nodes that a later backward may read, in an order that the structure fixes."""
+    live = [r for r in roots if r.structure.requires_grad and not r.released]
+    if not live:
+        return []
+    return [
+        n
+        for n in postorder(live, pending_only=True)
+        if n.value is None and n.structure.requires_grad and not n.released
+    ]
+
+
+def compile_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Program:
+    """Rewrite, partition, schedule, place, compile: the whole path from a graph to a program."""
+    options = config.current()
+    target = machine.target_for(options.target)
+    clock = time.perf_counter()
+
+    rewritten = passes.run([*roots, *candidates])
+    results, extras = rewritten[: len(roots)], rewritten[len(roots) :]
+    scheduler = Scheduler(results, target, options.threads)
+    kept = _keep(scheduler, extras)
+    outputs = [b for b in scheduler.buffers.values() if b.kind == "output"]
+    leaves = [b for b in scheduler.buffers.values() if b.kind == "leaf"]
+    memory = plan_memory(scheduler.launches, [*leaves, *outputs], options.threads)
+    planned = time.perf_counter()
+
+    addresses = compile_kernels([p.spec for p in memory.launches], emit.emit, target)
+    plan = Plan(
+        [
+            PlanLaunch(address, p.words, p.items, p.grain, p.barrier_after)
+            for address, p in zip(addresses, memory.launches)
+        ],
+        n_slots=FIRST_SLOT + len(memory.slots),
+        arena_bytes=memory.arena_bytes,
+    )
+    compiled = time.perf_counter()
+    trace.write(
+        trace.STAGES,
+        f"compile: {len(memory.launches)} launches, arena {memory.arena_bytes / 1e6:.2f} MB; "
+        f"plan {1e3 * (planned - clock):.1f} ms, kernels {1e3 * (compiled - planned):.1f} ms",
+    )
+    return _program(scheduler, memory, plan, results, kept, leaves, outputs)
+
+
+def _keep(scheduler: Scheduler, extras: Sequence[Node]) -> list[tuple[int, PlanBuffer]]:
+    """Turn temporaries that a later backward may read into outputs."""
+    kept = []
+    p = scheduler.partition
+    for position, node in enumerate(extras):
+        number = p.number(strip(node))
+        if number is None:
+            continue
+        buffer = scheduler.buffers[number]
+        if buffer.kind == "temp" and number in scheduler.wanted:
+            buffer.kind = "output"
+        if buffer.kind == "output":
+            kept.append((position, buffer))
+    return kept
+
+
+def _program(
+    scheduler: Scheduler,
+    memory: MemoryPlan,
+    plan: Plan,
+    results: Sequence[Node],
+    kept: list[tuple[int, PlanBuffer]],
+    leaves: list[PlanBuffer],
+    outputs: list[PlanBuffer],
+) -> Program:
+    """Tie slots to the leaves of the epoch and to the roots."""
+    index = {id(n): i for i, n in enumerate(recorder.leaves)}
+    slot = {id(b): FIRST_SLOT + i for i, b in enumerate(memory.slots)}
+    out_at = {id(b): i for i, b in enumerate(outputs)}
+    leaf_slots, scalars = [], []
+    for number, node in enumerate(scheduler.partition.nodes):
+        if node.value is None and node.structure.op is not LEAF:
+            continue
+        if number in scheduler.scalar_at:
+            scalars.append((scheduler.scalar_at[number], index[id(node)], node.dtype))
+        else:
+            leaf_slots.append((slot[id(scheduler.buffers[number])], index[id(node)]))
+    where: list[tuple[str, int]] = []
+    for root in results:
+        buffer, source = output_buffer(scheduler, root)
+        if buffer is None:
+            where.append(("leaf", index[id(source)]))
+        else:
+            where.append(("output", out_at[id(buffer)]))
+    return Program(
+        plan,
+        memory,
+        leaf_slots,
+        scalars,
+        [(slot[id(b)], b.n_bytes) for b in outputs],
+        where,
+        [(position, out_at[id(b)]) for position, b in kept],
+    )
+
+
+def run_program(program: Program, leaves: Sequence[Node]) -> list[Buffer]:
+    """Run on the given leaves; gives a buffer for each output."""
+    values = [Buffer(n_bytes) for _, n_bytes in program.outputs]
+    program.plan.run(
+        [(slot, leaves[i].value.address) for slot, i in program.leaves],
+        [(slot, b.address) for (slot, _), b in zip(program.outputs, values)],
+        [(at, leaves[i].value, dtype) for at, i, dtype in program.scalars],
+    )
+    return values
+
+
 def _run_reference(roots: list[Node]) -> None:
     """Run by the NumPy references; every node that a later backward may need keeps its value."""
-    kept = [n for n in postorder(roots, pending_only=True) if n.value is None and _is_kept(n)]
-    wanted = list({id(n): n for n in [*roots, *kept]}.values())
-    given = {id(n): array_of(n) for n in postorder(roots, pending_only=True) if n.value is not None}
+    wanted = list({id(n): n for n in [*roots, *_candidates(roots)]}.values())
+    given = {
+        id(n): array_of(n) for n in postorder(roots, pending_only=True) if n.value is not None
+    }
     for node, value in zip(wanted, interpret.evaluate(wanted, given), strict=True):
-        node.value = value
-
-
-def _is_kept(node: Node) -> bool:
-    return node.structure.requires_grad and not node.released
+        node.value = from_numpy(value, node.dtype).value
 
 
 def _let_go(node: Node) -> None:

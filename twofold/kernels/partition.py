@@ -26,6 +26,9 @@ ROW_LIMIT = 16384
 """Longest row that stays hot in cache between two walks over it, in elements."""
 
 INLINED = ("elementwise", "movement", "pad", "iota")
+COPIED = ("concatenate", "slice_put")
+"""Ops run as copies into parts of their output, whose inputs are inlined into the copies."""
+
 HEAVY = frozenset(
     "exp exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan sinh cosh tanh asinh "
     "acosh atanh erf erfc erfinv lgamma digamma sigmoid pow atan2 hypot random_bits".split()
@@ -147,7 +150,7 @@ def _decide(p: Partition, roots: Sequence[Node]) -> None:
 
 def _template_inputs(p: Partition, node: Node) -> None:
     """Put into memory each input that is not a strided view of something in memory."""
-    if node.structure.op.kind in ("concatenate",):
+    if node.structure.op.kind in COPIED:
         return
     for x in node.inputs:
         if view(x, p.number) is None:
@@ -159,11 +162,16 @@ def _cut(p: Partition) -> None:
     done = 0
     while done < len(p.nodes):
         node = p.nodes[done]
-        if is_leaf(node) or node.structure.op.kind not in (*INLINED, "reduce"):
-            done += 1
-            continue
+        kind = node.structure.op.kind
         try:
-            _lowered(p, node)
+            if is_leaf(node):
+                pass
+            elif kind in (*INLINED, "reduce"):
+                _lowered(p, node)
+            elif kind in COPIED:
+                for x in node.inputs:
+                    lowering = Lowering(x.shape, p.number)
+                    lowering.lower(x, lowering.axes(range(len(x.shape))))
         except Cut as cut:
             p.put(cut.node)
             continue

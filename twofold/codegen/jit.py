@@ -1,0 +1,164 @@
+"""Kernels' machine code: from memory, from disk, or compiled, on all cores."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+from .. import config, trace
+from ..errors import InternalError
+from ..machine import Target
+from ..runtime.disk_cache import DiskCache
+from .llvm_target import machine_for
+
+counts = {"compiled": 0, "from_disk": 0, "from_memory": 0}
+"""Kernels compiled, loaded from disk, and found in memory, since the process began."""
+
+_addresses: dict[tuple[Any, Target], int] = {}
+_caches: dict[str | None, DiskCache] = {}
+_engine_lock = threading.Lock()
+Emit = Callable[[Any, Target], ir.Module]
+
+
+@functools.cache
+def _version() -> str:
+    """What compiled code depends on besides its spec: Twofold's own code generators and LLVM."""
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parent.parent
+    for folder in ("codegen", "kernels", "ops"):
+        for path in sorted((package / folder).glob("*.py")):
+            found = path.stat()
+            digest.update(f"{path.name} {found.st_size} {found.st_mtime_ns};".encode())
+    return f"{llvmlite.__version__} {llvm.llvm_version_info} {digest.hexdigest()}"
+
+
+@functools.cache
+def _release() -> str:
+    try:
+        return metadata.version("twofold")
+    except metadata.PackageNotFoundError:
+        return "source"
+
+
+def cache_key(spec: Any, target: Target) -> str:
+    """The name of a kernel's entry on disk."""
+    text = f"{spec!r}|{target!r}|{_version()}|{_release()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def disk_cache() -> DiskCache:
+    """The cache on disk that the options name."""
+    folder = config.current().cache_dir
+    if folder not in _caches:
+        _caches[folder] = DiskCache(folder)
+    return _caches[folder]
+
+
+def compile_module(text: str, target: Target) -> bytes:
+    """Object code of a module given as text."""
+    machine = machine_for(target)
+    module = llvm.parse_assembly(text)
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=1)
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    options.loop_unrolling = False
+    builder = llvm.create_pass_builder(machine, options)
+    passes = builder.getModulePassManager()
+    passes.run(module, builder)
+    if trace.at(trace.LLVM_IR):
+        trace.write(trace.LLVM_IR, str(module))
+    if trace.at(trace.ASSEMBLY):
+        trace.write(trace.ASSEMBLY, machine.emit_assembly(module))
+    return machine.emit_object(module)
+
+
+@functools.cache
+def _engine(target: Target) -> llvm.ExecutionEngine:
+    machine_for(target)
+    found = llvm.Target.from_triple(target.triple)
+    machine = found.create_target_machine(
+        cpu=target.cpu, features=target.features, opt=2, reloc="default", jit=True
+    )
+    empty = llvm.parse_assembly(f'target triple = "{target.triple}"\n')
+    return llvm.create_mcjit_compiler(empty, machine)
+
+
+def load_object(code: bytes, symbol: str, target: Target) -> int:
+    """Link an object into the process; gives the address of `symbol`."""
+    with _engine_lock:
+        engine = _engine(target)
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        address = engine.get_function_address(symbol)
+    if not address:
+        raise InternalError(f"[jit] no symbol {symbol!r} in the object")
+    return address
+
+
+def _symbol(key: str) -> str:
+    return f"twofold_{key}"
+
+
+def _compile(spec: Any, target: Target, emit: Emit, key: str) -> bytes:
+    clock = time.perf_counter()
+    module = emit(spec, target)
+    module.triple = target.triple
+    for function in module.functions:
+        if function.name == "kernel":
+            function.name = _symbol(key)
+    text = str(module).replace('@"kernel"', f'@"{_symbol(key)}"')
+    emitted = time.perf_counter()
+    code = compile_module(text, target)
+    done = time.perf_counter()
+    trace.write(
+        trace.KERNELS,
+        f"kernel {getattr(spec, 'name', type(spec).__name__)}: emit "
+        f"{1e3 * (emitted - clock):.1f} ms, LLVM {1e3 * (done - emitted):.1f} ms, "
+        f"{len(code)} bytes",
+    )
+    return code
+
+
+def compile_kernels(specs: Sequence[Any], emit: Emit, target: Target) -> list[int]:
+    """The address of each spec's function. Kernels not yet in the process are read from the cache on
+    disk, or compiled, several at once."""
+    missing: dict[Any, str] = {}
+    for spec in specs:
+        if (spec, target) in _addresses:
+            counts["from_memory"] += 1
+        elif spec not in missing:
+            missing[spec] = cache_key(spec, target)
+    if missing:
+        cache = disk_cache()
+
+        def obtain(item: tuple[Any, str]) -> bytes:
+            spec, key = item
+            code = cache.get(key)
+            if code is not None:
+                counts["from_disk"] += 1
+                return code
+            code = _compile(spec, target, emit, key)
+            counts["compiled"] += 1
+            cache.put(key, code)
+            return code
+
+        if len(missing) == 1 or config.current().threads == 1:
+            codes = [obtain(item) for item in missing.items()]
+        else:
+            with ThreadPoolExecutor(config.current().threads) as pool:
+                codes = list(pool.map(obtain, missing.items()))
+        for (spec, key), code in zip(missing.items(), codes):
+            _addresses[spec, target] = load_object(code, _symbol(key), target)
+    return [_addresses[spec, target] for spec in specs]

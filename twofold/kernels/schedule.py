@@ -1,0 +1,186 @@
+"""From a graph to launches: every group of the partition becomes one launch or a few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+from ..graph.node import Node, postorder
+from ..machine import Target
+from . import loop_schedule
+from .affine import contiguous
+from .build import Built, build, copy_kernel
+from .launch import Array, Buffer, Launch
+from .lower import Lowering, view
+from .partition import Group, Partition, is_leaf, strip
+
+Input = tuple[Array, tuple[int, ...]]
+"""A template's input: where it starts, and its strides in elements, one for each axis."""
+
+Template = Callable[["Scheduler", Node, Sequence[Input], Array], list[Launch]]
+
+
+class Scheduler:
+    """Buffers of the values in memory, and the launches that fill them."""
+
+    def __init__(self, roots: Sequence[Node], target: Target, threads: int) -> None:
+        self.target = target
+        self.threads = threads
+        order = postorder(roots, pending_only=True)
+        self.partition = Partition(roots, order)
+        self.scalars = Buffer(0, "scalars", "scalars")
+        self.buffers: dict[int, Buffer] = {}
+        self.scalar_at: dict[int, int] = {}
+        self.leaves: list[Node] = []
+        self.wanted = self._wanted()
+        self.launches: list[Launch] = []
+        for k, node in enumerate(self.partition.nodes):
+            self._make_buffer(k, node)
+        for group in self._ordered():
+            self.launches += self._launches(group)
+
+    def _wanted(self) -> set[int]:
+        """Numbers of the values that must be stored: roots, and what another kernel reads."""
+        p = self.partition
+        wanted = {p.numbers[i] for i in p.roots}
+        for group in p.groups:
+            for member in group.members:
+                for e in member.refs:
+                    if p.home.get(e.attr.node) is not group:
+                        wanted.add(e.attr.node)
+            if group.node is not None:
+                wanted.add(p.numbers[id(group.node)])
+        for group in p.groups:
+            if group.node is not None:
+                for x in group.node.inputs:
+                    wanted.update(self._numbers_below(x))
+        return wanted
+
+    def _numbers_below(self, x: Node) -> list[int]:
+        """Numbers of the values in memory from which `x` is made."""
+        found, stack = [], [x]
+        while stack:
+            node = stack.pop()
+            number = self.partition.number(node)
+            if number is None:
+                stack.extend(node.inputs)
+            else:
+                found.append(number)
+        return found
+
+    def _make_buffer(self, k: int, node: Node) -> None:
+        if is_leaf(node):
+            if node.structure.attrs[:1] == (True,) and node.structure.op.kind == "leaf":
+                self.scalar_at[k] = len(self.scalar_at)
+                self.buffers[k] = self.scalars
+                self.scalars.n_bytes += 8
+            else:
+                self.buffers[k] = Buffer(node.type.n_bytes, "leaf", f"leaf{len(self.leaves)}")
+            self.leaves.append(node)
+            return
+        kind = "output" if id(node) in self.partition.roots else "temp"
+        self.buffers[k] = Buffer(node.type.n_bytes, kind, f"{node.structure.op.name}{k}")
+
+    def _ordered(self) -> list[Group]:
+        """The groups, each after those it waits for, else in the order they were made."""
+        waiting, done, result = list(self.partition.groups), 0, []
+        while waiting:
+            for i, group in enumerate(waiting):
+                if not group.upstream & ~done:
+                    break
+            result.append(waiting.pop(i))
+            done |= 1 << group.position
+        return result
+
+    def _launches(self, group: Group) -> list[Launch]:
+        if group.kind == "loops":
+            built = build(group, self.wanted.__contains__)
+            nodes = tuple(m.node for m in group.members)
+            return self.loops(built, nodes)
+        node = group.node
+        assert node is not None
+        if prod(node.shape) == 0:
+            return []
+        out = Array(self.buffers[self.partition.numbers[id(node)]])
+        if group.kind == "concatenate":
+            return self._concatenate(node)
+        if group.kind == "slice_put":
+            return self._slice_put(node)
+        launches = TEMPLATES[group.kind](self, node, [self.input(x) for x in node.inputs], out)
+        for launch in launches:
+            launch.nodes = launch.nodes or (node,)
+            launch.label = launch.label or node.structure.op.name
+        return launches
+
+    def loops(self, built: Built, nodes: tuple[Node, ...]) -> list[Launch]:
+        """The launches of a loop kernel."""
+        arrays = []
+        for o in built.operands:
+            at = self.array(o.number, o.offset, o.dtype.itemsize)
+            arrays.append((at, o.strides))
+        launches = loop_schedule.schedule(
+            built.kernel, built.extents, arrays, built.words, self.target, self.threads
+        )
+        for launch in launches:
+            launch.nodes = nodes
+            launch.label = "+".join(n.structure.op.name for n in nodes[:4])
+        return launches
+
+    def array(self, number: int, offset: int, itemsize: int) -> Array:
+        """Element `offset` of a value in memory."""
+        if number in self.scalar_at:
+            return Array(self.scalars, self.scalar_at[number] * 8)
+        return Array(self.buffers[number], offset * itemsize)
+
+    def input(self, x: Node) -> Input:
+        """A template's input as an array with strides."""
+        found = view(x, self.partition.number)
+        assert found is not None
+        source, offset, strides = found
+        return self.array(self.partition.numbers[id(source)], offset, x.dtype.itemsize), strides
+
+    def _concatenate(self, node: Node) -> list[Launch]:
+        """One copy for each part, into its place."""
+        axis, strides = node.structure.attrs[0], contiguous(node.shape)
+        number = self.partition.numbers[id(node)]
+        launches, start = [], 0
+        for x in node.inputs:
+            if x.type.size:
+                lowering = Lowering(x.shape, self.partition.number)
+                expr = lowering.lower(x, lowering.axes(range(len(x.shape))))
+                at = start * strides[axis]
+                built = copy_kernel(expr, x.shape, number, x.dtype, at, list(strides))
+                launches += self.loops(built, (node,))
+            start += x.shape[axis]
+        return launches
+
+    def _slice_put(self, node: Node) -> list[Launch]:
+        """A copy of the whole, then of the part over it."""
+        x, v = node.inputs
+        number, strides = self.partition.numbers[id(node)], contiguous(node.shape)
+        launches = []
+        bounds = node.structure.attrs[0]
+        parts = [(x, 0, list(strides))]
+        if v.type.size:
+            offset = sum(start * s for (start, _, _), s in zip(bounds, strides))
+            parts.append((v, offset, [step * s for (_, _, step), s in zip(bounds, strides)]))
+        for source, at, steps in parts:
+            lowering = Lowering(source.shape, self.partition.number)
+            expr = lowering.lower(source, lowering.axes(range(len(source.shape))))
+            built = copy_kernel(expr, source.shape, number, source.dtype, at, steps)
+            launches += self.loops(built, (node,))
+        return launches
+
+
+TEMPLATES: dict[str, Template] = {}
+"""How each kind of template is scheduled."""
+
+
+def output_buffer(scheduler: Scheduler, root: Node) -> tuple[Buffer | None, Node]:
+    """Where the value of a root lies: its buffer, or the leaf whose value it shares."""
+    source = strip(root)
+    if is_leaf(source):
+        return None, source
+    return scheduler.buffers[scheduler.partition.numbers[id(source)]], source
+
+

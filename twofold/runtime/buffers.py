@@ -1,0 +1,112 @@
+"""Memory of values: aligned blocks, kept for reuse when they are let go, so that steps neither call
+malloc nor touch fresh pages."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from .abi import ALIGNMENT, PADDING
+
+_free: dict[int, list[tuple[int, np.ndarray]]] = {}
+_lock = threading.Lock()
+_counts = {"allocated": 0, "peak": 0, "cached": 0}
+
+CACHE_LIMIT = 2 << 30
+"""Bytes of free blocks kept, at most."""
+
+
+def _size_class(n_bytes: int) -> int:
+    """`n_bytes` rounded up so that at most an eighth is lost."""
+    if n_bytes <= 256:
+        return 256
+    step = 1 << max(8, n_bytes.bit_length() - 4)
+    return -(-n_bytes // step) * step
+
+
+class Buffer:
+    """A block of memory at `address`, aligned to 64 bytes and readable 64 bytes past its end.
+
+    >>> Buffer(100).address % 64
+    0
+    """
+
+    __slots__ = ("__weakref__", "_block", "_size", "address", "n_bytes")
+
+    def __init__(self, n_bytes: int) -> None:
+        self.n_bytes = n_bytes
+        size = self._size = _size_class(n_bytes)
+        blocks = _free.get(size)
+        _counts["allocated"] += size
+        if blocks:
+            try:
+                self.address, self._block = blocks.pop()
+                _counts["cached"] -= size
+                return
+            except IndexError:
+                pass
+        block = np.empty(size + ALIGNMENT + PADDING, np.uint8)
+        base = block.__array_interface__["data"][0]
+        self.address, self._block = -(-base // ALIGNMENT) * ALIGNMENT, block
+        _counts["peak"] = max(_counts["peak"], _counts["allocated"])
+
+    @classmethod
+    def of_array(cls, array: np.ndarray) -> Buffer:
+        """The memory of a C-contiguous array, which is kept alive. Its end may be read past only as
+        far as the system's page, so it is copied if it might end a mapping."""
+        self = cls.__new__(cls)
+        self.n_bytes, self._size = array.nbytes, 0
+        self.address, self._block = array.__array_interface__["data"][0], array
+        return self
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the memory belongs to someone else."""
+        return self._size == 0
+
+    def __del__(self, counts: Any = _counts, free: Any = _free) -> None:
+        size = self._size
+        if not size:
+            return
+        counts["allocated"] -= size
+        if counts["cached"] + size <= CACHE_LIMIT:
+            counts["cached"] += size
+            free.setdefault(size, []).append((self.address, self._block))
+
+    def as_numpy(self, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+        """The memory as an array that keeps this buffer alive."""
+        return np.asarray(_View(self, np.dtype(dtype), shape))
+
+
+class _View:
+    """What NumPy takes as the owner of the memory of an array."""
+
+    __slots__ = ("__array_interface__", "buffer")
+
+    def __init__(self, buffer: Buffer, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+        self.buffer = buffer
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (buffer.address, False),
+            "shape": shape,
+            "typestr": dtype.str,
+        }
+
+
+def allocated_bytes() -> int:
+    """Bytes held by live buffers."""
+    return _counts["allocated"]
+
+
+def peak_bytes() -> int:
+    """The most bytes that live buffers held at once."""
+    return _counts["peak"]
+
+
+def empty_cache() -> None:
+    """Give all free blocks back to the system."""
+    with _lock:
+        _free.clear()
+        _counts["cached"] = 0

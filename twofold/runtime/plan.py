@@ -1,0 +1,156 @@
+"""Plans: launches as plain words in memory, run by the pool in one call."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .buffers import Buffer
+from .pool import Pool
+from .walker import ENTRY_BYTES, PLAN_BYTES
+
+_FORMATS = {
+    "bool": "?", "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q",
+    "float32": "f", "float64": "d",
+}  # fmt: skip
+
+
+@dataclass
+class PlanLaunch:
+    """A kernel's address, its words, its items, and whether all threads meet after it."""
+
+    address: int
+    words: list[int]
+    items: int
+    grain: int
+    barrier_after: bool
+
+
+class Arena:
+    """The memory of all temporaries, shared by all plans, grown to the largest need."""
+
+    def __init__(self) -> None:
+        self.buffer = Buffer(0)
+
+    def address(self, n_bytes: int) -> int:
+        """Memory of at least `n_bytes`."""
+        if self.buffer.n_bytes < n_bytes:
+            self.buffer = Buffer(n_bytes)
+        return self.buffer.address
+
+
+ARENA = Arena()
+
+
+class KernelError(Exception):
+    """A kernel found a value that it cannot work with: (code, value, extent)."""
+
+    def __init__(self, code: int, value: int, extent: int, launch: int) -> None:
+        super().__init__(code, value, extent, launch)
+        self.code, self.value, self.extent, self.launch = code, value, extent, launch
+
+
+class Plan:
+    """Launches, ready to run. Slot 0 of the bases is the error record (code, value, extent, launch as
+    int64), slot 1 the arena, slot 2 the run-time numbers; the others are given with each run."""
+
+    def __init__(
+        self, launches: Sequence[PlanLaunch], n_slots: int, arena_bytes: int, n_scalars: int
+    ) -> None:
+        words = [w for launch in launches for w in launch.words] or [0]
+        self._words = np.array(words, np.int64)
+        self._bases = (ctypes.c_int64 * n_slots)()
+        self._error = np.zeros(8, np.int64)
+        self._scalars = bytearray(max(8, 8 * n_scalars))
+        self._scalar_view = (ctypes.c_char * len(self._scalars)).from_buffer(self._scalars)
+        self._bases[0] = self._error.ctypes.data
+        self._bases[2] = ctypes.addressof(self._scalar_view)
+        self._arena_bytes = arena_bytes
+        self.n_launches = len(launches)
+        self._memory = ctypes.create_string_buffer(
+            64 + PLAN_BYTES + ENTRY_BYTES * max(1, len(launches))
+        )
+        base = ctypes.addressof(self._memory)
+        self._plan = -(-base // 64) * 64
+        table = self._plan + PLAN_BYTES
+        at = self._words.ctypes.data
+        for i, launch in enumerate(launches):
+            entry = (ctypes.c_int64 * 5).from_address(table + i * ENTRY_BYTES)
+            entry[:] = [
+                launch.address,
+                at,
+                launch.items,
+                max(1, launch.grain),
+                int(launch.barrier_after),
+            ]
+            at += 8 * len(launch.words)
+        self._header = (ctypes.c_int64 * 4).from_address(self._plan)
+        self._header[:] = [len(launches), table, ctypes.addressof(self._bases), 0]
+
+    def run(
+        self,
+        pool: Pool,
+        addresses: Iterable[tuple[int, int]],
+        scalars: Iterable[tuple[int, float, str]] = (),
+    ) -> None:
+        """Run with (slot, address) of leaves and outputs, and (position, value, dtype) of the
+        numbers. KernelError if a kernel met a bad value."""
+        bases = self._bases
+        with pool.lock:
+            for slot, address in addresses:
+                bases[slot] = address
+            for position, value, dtype in scalars:
+                pack_scalar(self._scalars, position, value, dtype)
+            bases[1] = ARENA.address(self._arena_bytes)
+            pool._run(pool._team, self._plan)
+            if self._error[0]:
+                code, value, extent, launch = self._error[:4].tolist()
+                self._error[:] = 0
+                raise KernelError(code, value, extent, launch)
+
+    def run_timed(
+        self,
+        pool: Pool,
+        addresses: Iterable[tuple[int, int]],
+        scalars: Iterable[tuple[int, float, str]] = (),
+    ) -> list[float]:
+        """Run, meeting after each launch; gives the seconds of each."""
+        times = np.zeros(max(1, self.n_launches), np.int64)
+        self._header[3] = times.ctypes.data
+        try:
+            begin = time.perf_counter()
+            self.run(pool, addresses, scalars)
+            seconds = time.perf_counter() - begin
+        finally:
+            self._header[3] = 0
+        if self.n_launches < 2:
+            return [seconds] * self.n_launches
+        ticks = np.diff(times)
+        mean = ticks.mean() if len(ticks) else 0
+        ticks = np.concatenate([[mean], ticks]).astype(float)
+        return list(ticks / max(ticks.sum(), 1) * seconds)
+
+
+def pack_scalar(into: bytearray, position: int, value: float, dtype: str) -> None:
+    """Write a number as `dtype` into the 8 bytes at `position`."""
+    if dtype in _FORMATS:
+        kind = _FORMATS[dtype]
+        number = value if kind in "fd?" else int(value)
+        try:
+            struct.pack_into(kind, into, 8 * position, number)
+        except (OverflowError, struct.error):
+            held = np.float32 if kind == "f" else np.dtype(dtype).type
+            with np.errstate(all="ignore"):
+                rounded = np.array(value).astype(held)
+            into[8 * position : 8 * position + rounded.nbytes] = rounded.tobytes()
+    elif dtype == "float16":
+        struct.pack_into("<H", into, 8 * position, int(np.float16(value).view(np.uint16)))
+    else:
+        bits = int(np.float32(value).view(np.uint32))
+        rounded_bits = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16 if value == value else 0x7FC0
+        struct.pack_into("<H", into, 8 * position, rounded_bits & 0xFFFF)
