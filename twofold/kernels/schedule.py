@@ -182,5 +182,3 @@ def output_buffer(scheduler: Scheduler, root: Node) -> tuple[Buffer | None, Node
     if is_leaf(source):
         return None, source
     return scheduler.buffers[scheduler.partition.numbers[id(source)]], source
-
-

@@ -35,8 +35,11 @@ def text(machine: str, is_linux: bool) -> str:
         pause, declare = "call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()"
     else:
         pause, declare = "fence seq_cst", ""
-    return _SOURCE.replace("$WAIT", wait).replace("$WAKE", wake).replace("$PAUSE", pause).replace(
-        "$DECLARE", declare
+    return (
+        _SOURCE.replace("$WAIT", wait)
+        .replace("$WAKE", wake)
+        .replace("$PAUSE", pause)
+        .replace("$DECLARE", declare)
     )
 
 

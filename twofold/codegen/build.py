@@ -1,0 +1,104 @@
+"""Small helpers over llvmlite's builder that every emitter uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from llvmlite import ir
+
+I1, I8, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(64)
+POINTER = ir.PointerType()
+KERNEL = ir.FunctionType(ir.VoidType(), [POINTER, POINTER, I64, I64, I64])
+
+
+def i64(value: int) -> ir.Constant:
+    """A 64-bit constant."""
+    return ir.Constant(I64, value)
+
+
+def kernel_function(name: str = "kernel") -> tuple[ir.Module, ir.Function, ir.IRBuilder]:
+    """A module with one function of the kernels' signature, and a builder in its first block."""
+    module = ir.Module(name="twofold")
+    function = ir.Function(module, KERNEL, name)
+    for argument, text in zip(function.args, ("bases", "args", "begin", "end", "worker")):
+        argument.name = text
+    function.args[0].add_attribute("noalias")
+    function.args[1].add_attribute("noalias")
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    return module, function, builder
+
+
+class Words:
+    """Reads the words of a launch one after the other."""
+
+    def __init__(self, builder: ir.IRBuilder, bases: ir.Value, args: ir.Value) -> None:
+        self.builder, self.bases, self.args, self.at = builder, bases, args, 0
+
+    def integer(self) -> ir.Value:
+        """The next word."""
+        where = self.builder.gep(self.args, [i64(self.at)], source_etype=I64)
+        self.at += 1
+        return self.builder.load(where, typ=I64)
+
+    def array(self) -> ir.Value:
+        """The address of the next array argument."""
+        slot, offset = self.integer(), self.integer()
+        where = self.builder.gep(self.bases, [slot], source_etype=I64)
+        base = self.builder.load(where, typ=POINTER)
+        return self.builder.gep(base, [offset], source_etype=I8)
+
+
+Body = Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value] | None]
+
+
+def loop(
+    builder: ir.IRBuilder,
+    start: ir.Value,
+    stop: ir.Value,
+    step: ir.Value,
+    carried: Sequence[ir.Value],
+    body: Body,
+    name: str = "loop",
+) -> list[ir.Value]:
+    """for i = start; i < stop; i += step: carried = body(i, carried). Gives the last carried values;
+    the builder then stands behind the loop."""
+    before = builder.block
+    head = builder.append_basic_block(f"{name}.head")
+    inside = builder.append_basic_block(f"{name}.body")
+    after = builder.append_basic_block(f"{name}.end")
+    builder.branch(head)
+    builder.position_at_end(head)
+    i = builder.phi(I64, f"{name}.i")
+    i.add_incoming(start, before)
+    phis = []
+    for value in carried:
+        phi = builder.phi(value.type)
+        phi.add_incoming(value, before)
+        phis.append(phi)
+    builder.cbranch(builder.icmp_signed("<", i, stop), inside, after)
+    builder.position_at_end(inside)
+    new = list(body(i, list(phis)) or ())
+    i.add_incoming(builder.add(i, step), builder.block)
+    for phi, value in zip(phis, new, strict=True):
+        phi.add_incoming(value, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return phis
+
+
+def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
+    """`value` in every lane."""
+    if lanes == 1:
+        return value
+    one = builder.insert_element(
+        ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined),
+        value,
+        ir.Constant(ir.IntType(32), 0),
+    )
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
+    return builder.shuffle_vector(one, ir.Constant(one.type, ir.Undefined), zeros)
+
+
+def iota(lanes: int) -> ir.Constant:
+    """0, 1, ..., lanes - 1 as 64-bit lanes."""
+    return ir.Constant(ir.VectorType(I64, lanes), [i64(k) for k in range(lanes)])

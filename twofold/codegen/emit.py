@@ -1,0 +1,19 @@
+"""Which emitter makes the code of which kind of kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from ..kernels.loops import LoopKernel
+from ..machine import Target
+from . import loops
+
+EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {LoopKernel: loops.emit}
+
+
+def emit(spec: Any, target: Target) -> ir.Module:
+    """The module of a kernel."""
+    return EMITTERS[type(spec)](spec, target)

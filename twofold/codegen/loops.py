@@ -1,0 +1,567 @@
+"""Loop kernels as LLVM: tiled by lanes, with what does not vary along the lanes computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from llvmlite import ir
+
+from .. import dtypes
+from ..dtypes import DType
+from ..kernels.loops import LANES, LoopKernel, Reduce, Store
+from ..machine import Target
+from ..ops.scalar import Expr, postorder
+from .build import Words, i64, iota, kernel_function, loop, splat
+from .scalar import ExprEmitter, emit_const, emit_operation, load, memory_type, store
+from .scalar import llvm_type
+
+_COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
+_DEAR = frozenset(
+    "exp exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan sinh cosh tanh asinh "
+    "acosh atanh erf erfc erfinv lgamma digamma sigmoid pow atan2 hypot random_bits".split()
+)
+
+
+def emit(kernel: LoopKernel, target: Target) -> ir.Module:
+    """The module of a loop kernel."""
+    return _LoopEmitter(kernel, target).module
+
+
+class _LoopEmitter:
+    def __init__(self, kernel: LoopKernel, target: Target) -> None:
+        self.kernel, self.target = kernel, target
+        self.module, function, self.builder = kernel_function()
+        bases, args, begin, end, _ = function.args
+        self.args = args
+        words = Words(self.builder, bases, args)
+        self.bases = [words.array() for _ in kernel.operands]
+        n_axes = kernel.n_outer + kernel.n_inner
+        self.extents = [words.integer() for _ in range(n_axes)]
+        accesses = self._accesses()
+        self.strides: list[list[ir.Value | None]] = []
+        for i in range(len(kernel.operands)):
+            kinds = accesses.get(i, (0,) * n_axes)
+            self.strides.append(
+                [words.integer() if k == "s" else i64(1) if k == 1 else None for k in kinds]
+            )
+        self.block, self.chunk = words.integer(), words.integer()
+        self.words = [words.integer() for _ in range(kernel.n_words)]
+        self.lane_axis = kernel.n_outer - 1 if kernel.vector == "outer" else n_axes - 1
+        self.index: list[ir.Value] = [i64(0)] * n_axes
+        self.accs: dict[tuple[int, int], ir.Value] = {}
+        self.varies = self._dependence()
+        loop(self.builder, begin, end, i64(1), [], self._item, "item")
+        self.builder.ret_void()
+
+    def _accesses(self) -> dict[int, tuple[int | str, ...]]:
+        found = {}
+        for stage in self.kernel.stages:
+            for t in stage.stores:
+                found[t.access.operand] = t.access.strides
+        for e in postorder(*self._roots()):
+            if e.op == "load":
+                found[e.attr.operand] = e.attr.strides
+        return found
+
+    def _roots(self) -> list[Expr]:
+        roots = []
+        for stage in self.kernel.stages:
+            roots += [r.value for r in stage.reductions] + [t.value for t in stage.stores]
+            roots += [t.guard for t in stage.stores if t.guard is not None]
+        return roots
+
+    def _dependence(self) -> dict[Expr, frozenset[int]]:
+        """The axes that each expression varies along; -1 stands for results of reductions."""
+        found: dict[Expr, frozenset[int]] = {}
+        for e in postorder(*self._roots()):
+            own: set[int] = set()
+            if e.op == "load":
+                own = {a for a, s in enumerate(e.attr.strides) if s != 0}
+            elif e.op == "index":
+                own = {e.attr}
+            elif e.op == "acc":
+                own = {-1} | ({self.lane_axis} if self.kernel.vector == "outer" else set())
+            found[e] = frozenset(own.union(*[found[a] for a in e.args]))
+        return found
+
+    # One work item.
+
+    def _item(self, item: ir.Value, _: list[ir.Value]) -> None:
+        b, kernel = self.builder, self.kernel
+        columns = kernel.vector == "outer"
+        outer = list(range(kernel.n_outer))
+        rest = item
+        if columns:
+            last = outer.pop()
+            padded = b.add(self.extents[last], b.sub(self.block, i64(1)))
+            n_blocks = b.udiv(padded, self.block)
+            low = b.mul(b.urem(rest, n_blocks), self.block)
+            rest = b.udiv(rest, n_blocks)
+        for axis in reversed(outer):
+            if axis == 0:
+                self.index[0] = rest
+            else:
+                self.index[axis] = b.urem(rest, self.extents[axis])
+                rest = b.udiv(rest, self.extents[axis])
+        if columns:
+            high = self._least(b.add(low, self.block), self.extents[last])
+            self._blocks(low, high)
+        else:
+            self._row()
+
+    def _least(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        b = self.builder
+        return b.select(b.icmp_signed("<", x, y), x, y)
+
+    def _bounds(self, axis: int) -> tuple[ir.Value, ir.Value]:
+        """Where the walk along an inner axis begins and ends: a chunk of it, for a split kernel."""
+        extent = self.extents[axis]
+        if self.kernel.split and axis == self.kernel.n_outer:
+            low = self.builder.mul(self.index[0], self.chunk)
+            return low, self._least(self.builder.add(low, self.chunk), extent)
+        return i64(0), extent
+
+    # Lanes along the last outer axis.
+
+    def _lanes(self) -> tuple[int, int]:
+        """Lanes of the main loop and of the masked one."""
+        widest = max((d.compute.itemsize for d in self.kernel.operands), default=4)
+        one = max(2, self.target.vector_bytes // max(4, widest))
+        if any(self._is_strided(i) for i in range(len(self.strides))):
+            return one, 1
+        many = 2 if any(e.op in _DEAR for e in self.varies) or self.kernel.n_inner else 4
+        return one * many, one
+
+    def _is_strided(self, operand: int) -> bool:
+        found = self._accesses().get(operand)
+        return found is not None and found[self.lane_axis] == "s"
+
+    def _blocks(self, low: ir.Value, high: ir.Value) -> None:
+        b = self.builder
+        wide, narrow = self._lanes()
+        count = b.sub(high, low)
+        whole = b.add(low, b.mul(b.udiv(count, i64(wide)), i64(wide)))
+
+        def main(i: ir.Value, _: list[ir.Value]) -> None:
+            self.index[self.lane_axis] = i
+            self._points(wide, None)
+
+        def tail(i: ir.Value, _: list[ir.Value]) -> None:
+            self.index[self.lane_axis] = i
+            mask = None
+            if narrow > 1:
+                lane = b.add(splat(b, i, narrow), iota(narrow))
+                mask = b.icmp_signed("<", lane, splat(b, high, narrow))
+            self._points(narrow, mask)
+
+        loop(b, low, whole, i64(wide), [], main, "main")
+        loop(b, whole, high, i64(narrow), [], tail, "tail")
+
+    def _points(self, lanes: int, mask: ir.Value | None) -> None:
+        """All stages for `lanes` neighbouring points of the last outer axis."""
+        self.accs = {}
+        for k, stage in enumerate(self.kernel.stages):
+            if not stage.over_inner:
+                emitter = self._emitter(lanes, mask, [t.value for t in stage.stores])
+                for t in stage.stores:
+                    self._store(emitter, t, lanes, mask)
+                continue
+            start = [self._identity(r, lanes) for r in stage.reductions]
+            outside = self._outer_values(stage.reductions, stage.stores, lanes, mask)
+
+            def step(
+                accs: list[ir.Value],
+                stage=stage,  # type: ignore[no-untyped-def]
+                outside=outside,
+            ) -> list[ir.Value]:
+                roots = [r.value for r in stage.reductions] + [t.value for t in stage.stores]
+                emitter = self._emitter(lanes, mask, roots, outside)
+                new = self._reduce_all(stage.reductions, emitter, accs, lanes, None)
+                for t in stage.stores:
+                    self._store(emitter, t, lanes, mask)
+                return new
+
+            flat = self._flatten(start)
+            final = self._nest(list(range(self.kernel.n_outer, len(self.extents))), flat, step)
+            self._finish(k, stage.reductions, final, None)
+
+    def _outer_values(
+        self,
+        reductions: Sequence[Reduce],
+        stores: Sequence[Store],
+        lanes: int,
+        mask: ir.Value | None,
+    ) -> dict[Expr, ir.Value]:
+        """Values that stand still along all inner axes, computed before the walk."""
+        inner = frozenset(range(self.kernel.n_outer, len(self.extents)))
+        roots = [r.value for r in reductions] + [t.value for t in stores]
+        still = self._maximal(roots, lambda e: not self.varies[e] & inner)
+        if not still:
+            return {}
+        emitter = self._emitter(lanes, mask, still)
+        return {e: emitter.emit(e) for e in still}
+
+    def _nest(
+        self,
+        axes: list[int],
+        carried: list[ir.Value],
+        body: Callable[[list[ir.Value]], list[ir.Value]],
+    ) -> list[ir.Value]:
+        """`body` for every point of `axes`, the last fastest."""
+        if not axes:
+            return body(carried)
+        axis = axes[0]
+        low, high = self._bounds(axis)
+
+        def inside(i: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
+            self.index[axis] = i
+            return self._nest(axes[1:], values, body)
+
+        return loop(self.builder, low, high, i64(1), carried, inside, "walk")
+
+    # Lanes along the last inner axis.
+
+    def _row(self) -> None:
+        """All stages for one point of the outer axes."""
+        self.accs = {}
+        for k, stage in enumerate(self.kernel.stages):
+            if not stage.over_inner:
+                emitter = self._emitter(1, None, [])
+                for t in stage.stores:
+                    self._store(emitter, t, 1, None)
+                continue
+            lanes = LANES
+            start = self._flatten([self._identity(r, lanes) for r in stage.reductions])
+
+            def step(accs: list[ir.Value], stage=stage) -> list[ir.Value]:  # type: ignore
+                return self._walk_row(stage.reductions, stage.stores, accs)
+
+            axes = list(range(self.kernel.n_outer, len(self.extents) - 1))
+            final = self._nest(axes, start, step)
+            self._finish(k, stage.reductions, final, lanes)
+
+    def _walk_row(
+        self, reductions: Sequence[Reduce], stores: Sequence[Store], accs: list[ir.Value]
+    ) -> list[ir.Value]:
+        b, axis = self.builder, self.lane_axis
+        low, high = self._bounds(axis)
+        count = b.sub(high, low)
+        lanes = LANES
+        whole = b.add(low, b.mul(b.udiv(count, i64(lanes)), i64(lanes)))
+        roots = [r.value for r in reductions] + [t.value for t in stores]
+        still = self._still(roots)
+
+        def step(lanes: int, mask: ir.Value | None, accs: list[ir.Value]) -> list[ir.Value]:
+            emitter = self._emitter(lanes, mask, roots, {e: splat(b, v, lanes) for e, v in still})
+            new = self._reduce_all(reductions, emitter, accs, lanes, mask)
+            for t in stores:
+                self._store(emitter, t, lanes, mask)
+            return new
+
+        def main(i: ir.Value, accs: list[ir.Value]) -> list[ir.Value]:
+            self.index[axis] = i
+            return step(lanes, None, accs)
+
+        def tail(i: ir.Value, accs: list[ir.Value]) -> list[ir.Value]:
+            self.index[axis] = i
+            lane = b.add(splat(b, i, lanes), iota(lanes))
+            return step(lanes, b.icmp_signed("<", lane, splat(b, high, lanes)), accs)
+
+        accs = loop(b, low, whole, i64(lanes), accs, main, "main")
+        return loop(b, whole, high, i64(lanes), accs, tail, "tail")
+
+    # Expressions.
+
+    def _maximal(self, roots: Sequence[Expr], still: Callable[[Expr], bool]) -> list[Expr]:
+        """The largest parts of `roots`, other than constants, for which `still` holds."""
+        found: dict[Expr, None] = {}
+        seen: set[Expr] = set()
+        stack = list(roots)
+        while stack:
+            e = stack.pop()
+            if e in seen:
+                continue
+            seen.add(e)
+            if still(e):
+                if e.op != "const":
+                    found[e] = None
+            else:
+                stack.extend(e.args)
+        return list(found)
+
+    def _still(self, roots: Sequence[Expr]) -> list[tuple[Expr, ir.Value]]:
+        """What does not vary along the lanes, computed once, as scalars."""
+        parts = self._maximal(roots, lambda e: self.lane_axis not in self.varies[e])
+        emitter = ExprEmitter(self.builder, 1, self.target, lambda e: self._leaf(e, 1, None, None))
+        emitter.leaf = lambda e: self._leaf(e, 1, None, emitter)
+        return [(e, emitter.emit(e)) for e in parts]
+
+    def _emitter(
+        self,
+        lanes: int,
+        mask: ir.Value | None,
+        roots: Sequence[Expr],
+        known: dict[Expr, ir.Value] | None = None,
+    ) -> ExprEmitter:
+        """An emitter at the present point. Parts of `roots` that stand still along the lanes are
+        computed as scalars; `known` values are taken as they are."""
+        emitter = ExprEmitter(
+            self.builder, lanes, self.target, lambda e: self._leaf(e, lanes, mask, emitter)
+        )
+        emitter.values.update(known or {})
+        if lanes > 1 and self.kernel.vector == "outer":
+            stop = set(emitter.values)
+
+            def still(e: Expr) -> bool:
+                return e in stop or self.lane_axis not in self.varies[e]
+
+            parts = [e for e in self._maximal(roots, still) if e not in stop]
+            scalars = ExprEmitter(
+                self.builder, 1, self.target, lambda e: self._leaf(e, 1, None, scalars)
+            )
+            for e in parts:
+                emitter.values[e] = splat(self.builder, scalars.emit(e), lanes)
+        return emitter
+
+    def _leaf(
+        self, e: Expr, lanes: int, mask: ir.Value | None, emitter: ExprEmitter | None
+    ) -> ir.Value:
+        b = self.builder
+        if e.op == "word":
+            return splat(b, self.words[e.attr], lanes)
+        if e.op == "index":
+            value = splat(b, self.index[e.attr], lanes)
+            return b.add(value, iota(lanes)) if lanes > 1 and e.attr == self.lane_axis else value
+        if e.op == "acc":
+            value = self.accs[e.attr]
+            wide = isinstance(value.type, ir.VectorType)
+            value = value if wide or lanes == 1 else splat(b, value, lanes)
+            return self._rounded(value, e.dtype, lanes)
+        guard = emitter.emit(e.args[0]) if e.args and emitter is not None else None
+        return self._load(e, lanes, mask, guard)
+
+    def _rounded(self, value: ir.Value, dtype: DType, lanes: int) -> ir.Value:
+        if dtype.compute is dtype:
+            return value
+        return emit_operation(
+            self.builder, "cast", [value], [dtypes.float32], dtype, None, lanes, self.target
+        )
+
+    def _pointer(self, operand: int) -> ir.Value:
+        """The address of the operand's element at the present point (of lane 0)."""
+        b = self.builder
+        offset: ir.Value | None = None
+        for axis, stride in enumerate(self.strides[operand]):
+            if stride is not None:
+                one = isinstance(stride, ir.Constant)
+                term = self.index[axis] if one else b.mul(self.index[axis], stride)
+                offset = term if offset is None else b.add(offset, term)
+        if offset is None:
+            return self.bases[operand]
+        element = memory_type(self.kernel.operands[operand], 1)
+        return b.gep(self.bases[operand], [offset], source_etype=element)
+
+    def _load(self, e: Expr, lanes: int, mask: ir.Value | None, guard: ir.Value | None) -> ir.Value:
+        b, operand = self.builder, e.attr.operand
+        stride = e.attr.strides[self.lane_axis] if lanes > 1 else 0
+        pointer = self._pointer(operand)
+        if lanes > 1 and stride != 1:
+            return self._gather(e, lanes, mask, guard, pointer)
+        both = guard
+        if mask is not None and e.dtype.itemsize >= 4:
+            both = mask if guard is None else b.and_(mask, guard)
+        return load(b, pointer, e.dtype, lanes, self.target, mask=both)
+
+    def _gather(
+        self,
+        e: Expr,
+        lanes: int,
+        mask: ir.Value | None,
+        guard: ir.Value | None,
+        pointer: ir.Value,
+    ) -> ir.Value:
+        """One load a lane; lanes that are off read the launch's own words, and give 0."""
+        b = self.builder
+        step = self.strides[e.attr.operand][self.lane_axis]
+        element = memory_type(e.dtype, 1)
+        off = mask if guard is None else guard if mask is None else b.and_(mask, guard)
+        result = ir.Constant(llvm_type(e.dtype, lanes), ir.Undefined)
+        for lane in range(lanes):
+            at = pointer
+            if step is not None and lane:
+                at = b.gep(pointer, [b.mul(step, i64(lane))], source_etype=element)
+            number = ir.Constant(ir.IntType(32), lane)
+            on = None if off is None else b.extract_element(off, number)
+            if on is not None:
+                at = b.select(on, at, self.args)
+            value = load(b, at, e.dtype, 1, self.target)
+            if on is not None:
+                value = b.select(on, value, emit_const(0, e.dtype, 1))
+            result = b.insert_element(result, value, number)
+        return result
+
+    def _store(self, emitter: ExprEmitter, t: Store, lanes: int, mask: ir.Value | None) -> None:
+        b = self.builder
+        value = emitter.emit(t.value)
+        guard = None if t.guard is None else emitter.emit(t.guard)
+        both = guard if mask is None else mask if guard is None else b.and_(mask, guard)
+        dtype = self.kernel.operands[t.access.operand]
+        pointer = self._pointer(t.access.operand)
+        if lanes == 1 or t.access.strides[self.lane_axis] == 1:
+            store(b, value, pointer, dtype, self.target, mask=both)
+            return
+        step = self.strides[t.access.operand][self.lane_axis]
+        element = memory_type(dtype, 1)
+        for lane in range(lanes):
+            number = ir.Constant(ir.IntType(32), lane)
+            at = pointer
+            if step is not None and lane:
+                at = b.gep(pointer, [b.mul(step, i64(lane))], source_etype=element)
+            on = None if both is None else b.extract_element(both, number)
+            store(b, b.extract_element(value, number), at, dtype, self.target, mask=on)
+
+    # Reductions.
+
+    def _identity(self, r: Reduce, lanes: int) -> tuple[ir.Value, ...]:
+        """What a reduction starts from: one value, or a value and a position."""
+        dtype = r.value.dtype.compute
+        if r.op in ("max", "argmax"):
+            least = -float("inf") if dtype.is_floating_point else _least_of(dtype)
+            start = emit_const(least, dtype, lanes)
+        elif r.op in ("min", "argmin"):
+            most = float("inf") if dtype.is_floating_point else _most_of(dtype)
+            start = emit_const(most, dtype, lanes)
+        else:
+            start = emit_const(1 if r.op in ("prod", "all") else 0, dtype, lanes)
+        if not r.op.startswith("arg"):
+            return (start,)
+        return start, splat(self.builder, i64((1 << 63) - 1), lanes)
+
+    def _flatten(self, parts: Sequence[tuple[ir.Value, ...]]) -> list[ir.Value]:
+        return [v for part in parts for v in part]
+
+    def _reduce_all(
+        self,
+        reductions: Sequence[Reduce],
+        emitter: ExprEmitter,
+        accs: list[ir.Value],
+        lanes: int,
+        mask: ir.Value | None,
+    ) -> list[ir.Value]:
+        new: list[ir.Value] = []
+        values = iter(accs)
+        for r in reductions:
+            value = emitter.emit(r.value)
+            if mask is not None:
+                value = self.builder.select(mask, value, self._identity(r, lanes)[0])
+            if r.op.startswith("arg"):
+                position = self._flat_position(lanes)
+                if mask is not None:
+                    position = self.builder.select(mask, position, self._identity(r, lanes)[1])
+                pair = (next(values), next(values))
+                new += self._better(r, pair, (value, position), lanes)
+            else:
+                new.append(self._combine(r, next(values), value, lanes))
+        return new
+
+    def _combine(self, r: Reduce, a: ir.Value, x: ir.Value, lanes: int) -> ir.Value:
+        dtype = r.value.dtype.compute
+        name = _COMBINE[r.op]
+        return emit_operation(
+            self.builder, name, [a, x], [dtype, dtype], dtype, None, lanes, self.target
+        )
+
+    def _flat_position(self, lanes: int) -> ir.Value:
+        """The row-major position over the inner axes."""
+        b = self.builder
+        flat: ir.Value = i64(0)
+        for axis in range(self.kernel.n_outer, len(self.extents)):
+            flat = b.add(b.mul(flat, self.extents[axis]), self.index[axis])
+        wide = splat(b, flat, lanes)
+        rows = self.kernel.vector == "inner" and lanes > 1
+        return b.add(wide, iota(lanes)) if rows else wide
+
+    def _better(
+        self,
+        r: Reduce,
+        best: tuple[ir.Value, ir.Value],
+        new: tuple[ir.Value, ir.Value],
+        lanes: int,
+    ) -> list[ir.Value]:
+        """The more extreme of two (value, position); the first of equals; NaN before all."""
+        b, dtype = self.builder, r.value.dtype.compute
+
+        def test(name: str, x: ir.Value, y: ir.Value) -> ir.Value:
+            return emit_operation(
+                b, name, [x, y], [dtype, dtype], dtypes.bool_, None, lanes, self.target
+            )
+
+        more = test("gt" if r.op == "argmax" else "lt", new[0], best[0])
+        first = b.icmp_signed("<", new[1], best[1])
+        tied = b.and_(test("eq", new[0], best[0]), first)
+        take = b.or_(more, tied)
+        if dtype.is_floating_point:
+            new_nan, best_nan = test("ne", new[0], new[0]), test("ne", best[0], best[0])
+            take = b.and_(take, b.not_(best_nan))
+            fresh = b.and_(new_nan, b.or_(b.not_(best_nan), first))
+            take = b.or_(take, fresh)
+        return [b.select(take, x, y) for x, y in zip(new, best)]
+
+    def _finish(
+        self, k: int, reductions: Sequence[Reduce], final: list[ir.Value], lanes: int | None
+    ) -> None:
+        """Note the results of stage k; with `lanes`, partial results are first combined as a tree."""
+        values = iter(final)
+        for i, r in enumerate(reductions):
+            if r.op.startswith("arg"):
+                pair = (next(values), next(values))
+                if lanes is not None:
+                    pair = self._tree_pair(r, pair, lanes)
+                self.accs[k, i] = pair[1]
+            else:
+                value = next(values)
+                if lanes is not None:
+                    value = self._tree(r, value, lanes)
+                self.accs[k, i] = value
+
+    def _halves(self, value: ir.Value, lanes: int) -> tuple[ir.Value, ir.Value]:
+        b, half = self.builder, lanes // 2
+        i32 = ir.IntType(32)
+        undefined = ir.Constant(value.type, ir.Undefined)
+        parts = []
+        for start in (0, half):
+            numbers = [ir.Constant(i32, start + k) for k in range(half)]
+            mask = ir.Constant(ir.VectorType(i32, half), numbers)
+            part = b.shuffle_vector(value, undefined, mask)
+            parts.append(b.extract_element(part, ir.Constant(i32, 0)) if half == 1 else part)
+        return parts[0], parts[1]
+
+    def _tree(self, r: Reduce, value: ir.Value, lanes: int) -> ir.Value:
+        while lanes > 1:
+            low, high = self._halves(value, lanes)
+            lanes //= 2
+            value = self._combine(r, low, high, lanes)
+        return value
+
+    def _tree_pair(
+        self, r: Reduce, pair: tuple[ir.Value, ir.Value], lanes: int
+    ) -> tuple[ir.Value, ir.Value]:
+        value, position = pair
+        while lanes > 1:
+            low, high = self._halves(value, lanes)
+            low_at, high_at = self._halves(position, lanes)
+            lanes //= 2
+            value, position = self._better(r, (low, low_at), (high, high_at), lanes)
+        return value, position
+
+
+def _least_of(dtype: DType) -> int:
+    if dtype.kind in ("bool", "uint"):
+        return 0
+    return -(1 << (8 * dtype.itemsize - 1))
+
+
+def _most_of(dtype: DType) -> int:
+    if dtype.kind == "bool":
+        return 1
+    return (1 << (8 * dtype.itemsize - (dtype.kind == "int"))) - 1
