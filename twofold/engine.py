@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,9 +12,9 @@ import numpy as np
 
 from . import config, dtypes, machine, passes, trace
 from .codegen import emit
-from .codegen.jit import compile_kernels
+from .codegen.jit import compile_kernels, compile_text
 from .dtypes import DType
-from .graph.node import LEAF, Node, leaf, postorder, recorder
+from .graph.node import LEAF, Node, leaf, postorder, recorder, refresh
 from .graph.types import Type
 from .kernels.launch import Buffer as PlanBuffer
 from .kernels.memory import FIRST_SLOT, MemoryPlan, plan_memory
@@ -21,7 +22,9 @@ from .kernels.partition import strip
 from .kernels.schedule import Scheduler, output_buffer
 from .ops import interpret
 from .runtime.buffers import Buffer
+from .runtime import walker
 from .runtime.plan import Plan, PlanLaunch
+from .runtime.pool import Pool
 
 _PROGRAM_LIMIT = 2048
 
@@ -168,8 +171,9 @@ def compile_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Pro
             PlanLaunch(address, p.words, p.items, p.grain, p.barrier_after)
             for address, p in zip(addresses, memory.launches)
         ],
-        n_slots=FIRST_SLOT + len(memory.slots),
-        arena_bytes=memory.arena_bytes,
+        FIRST_SLOT + len(memory.slots),
+        memory.arena_bytes,
+        len(scheduler.scalar_at),
     )
     compiled = time.perf_counter()
     trace.write(
@@ -238,12 +242,27 @@ def _program(
 def run_program(program: Program, leaves: Sequence[Node]) -> list[Buffer]:
     """Run on the given leaves; gives a buffer for each output."""
     values = [Buffer(n_bytes) for _, n_bytes in program.outputs]
-    program.plan.run(
-        [(slot, leaves[i].value.address) for slot, i in program.leaves],
-        [(slot, b.address) for (slot, _), b in zip(program.outputs, values)],
-        [(at, leaves[i].value, dtype) for at, i, dtype in program.scalars],
-    )
+    addresses = [(slot, leaves[i].value.address) for slot, i in program.leaves]
+    addresses += [(slot, b.address) for (slot, _), b in zip(program.outputs, values)]
+    scalars = [(at, leaves[i].value, dtype.name) for at, i, dtype in program.scalars]
+    program.plan.run(team(), addresses, scalars)
     return values
+
+
+_teams: dict[tuple[int, str], Pool] = {}
+
+
+def team() -> Pool:
+    """The threads that the options ask for."""
+    options = config.current()
+    key = (options.threads, options.target)
+    found = _teams.get(key)
+    if found is None:
+        target = machine.target_for(options.target)
+        text = walker.text(target.triple.split("-")[0], sys.platform.startswith("linux"))
+        names = ("twofold_worker", "twofold_run")
+        found = _teams[key] = Pool(options.threads, *compile_text(text, names, target))
+    return found
 
 
 def _run_reference(roots: list[Node]) -> None:

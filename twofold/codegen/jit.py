@@ -162,3 +162,15 @@ def compile_kernels(specs: Sequence[Any], emit: Emit, target: Target) -> list[in
         for (spec, key), code in zip(missing.items(), codes):
             _addresses[spec, target] = load_object(code, _symbol(key), target)
     return [_addresses[spec, target] for spec in specs]
+
+
+def compile_text(text: str, symbols: Sequence[str], target: Target) -> list[int]:
+    """The addresses of functions of a module given as text, by way of the cache on disk."""
+    key = hashlib.sha256(f"{text}|{target!r}|{_version()}".encode()).hexdigest()[:40]
+    cache = disk_cache()
+    code = cache.get(key)
+    if code is None:
+        code = compile_module(text, target)
+        cache.put(key, code)
+    load_object(code, symbols[0], target)
+    return [_engine(target).get_function_address(symbol) for symbol in symbols]
