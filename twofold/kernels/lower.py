@@ -92,6 +92,16 @@ class Lowering:
         if op.name == "slice":
             moved = tuple(i.times(step, start) for i, (start, _, step) in zip(index, s.attrs[0]))
             return self.lower(x, moved, guard)
+        if op.name == "windows":
+            kernel, stride, dilation = s.attrs
+            rank = len(kernel)
+            inside = tuple(
+                affine.total(
+                    [index[1 + a].times(stride[a]), index[1 + rank + a].times(dilation[a])]
+                )
+                for a in range(rank)
+            )
+            return self.lower(x, (index[0], *inside, index[-1]), guard)
         if op.name == "reshape":
             return self._reshape(node, index, guard)
         if op.name == "pad":

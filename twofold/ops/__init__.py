@@ -1,3 +1,3 @@
 """The primitives, each defined in one place, in a file per family."""
 
-from . import elementwise, movement, reduce
+from . import contract, elementwise, movement, reduce, window

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from .. import trace
 from ..graph.node import Node, postorder
+from .expand import expand
 from .layout import pull_permutes
 from .simplify import simplify
 
-PASSES = (simplify, pull_permutes, simplify)
+PASSES = (simplify, pull_permutes, expand, simplify)
 
 
 def run(roots: Sequence[Node]) -> list[Node]:

@@ -1,0 +1,185 @@
+"""Windows: neighbourhoods of each position as axes of their own, their overlapping sum, and pooling.
+
+Channels last, with any number of spatial axes *S. A window has sizes *K; S' counts the windows (see
+`contract.output_sizes`; padding is done before). `windows` and `fold` are each other's gradients.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from ..graph.node import Node
+from ..graph.node import make as make_node
+from ..graph.types import Type
+from . import elementwise as ew
+from . import movement as mv
+from .base import Op, register
+from .contract import output_sizes, taps
+from .reduce import ARGMAX, SUM
+from .scalar_numpy import held_dtype, rounded
+
+Sizes = tuple[int, ...]
+
+
+def _no_padding(rank: int) -> tuple[tuple[int, int], ...]:
+    return ((0, 0),) * rank
+
+
+class Windows(Op):
+    """y[n, s, k, c] = x[n, s stride + k dilation, c]: (N, *S, C) to (N, *S', *K, C)."""
+
+    name = "windows"
+    params = ("kernel", "stride", "dilation")
+    kind = "movement"
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        (x,), (kernel, stride, dilation) = types, attrs
+        sizes = output_sizes(x.shape[1:-1], kernel, stride, _no_padding(len(kernel)), dilation)
+        if any(n < 1 for n in sizes):
+            raise RuntimeError(
+                f"[windows] Kernel size can't be greater than actual input size; "
+                f"got kernel {kernel} and input {x.shape[1:-1]}"
+            )
+        return x.with_shape((x.shape[0], *sizes, *kernel, x.shape[-1]))
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        return (fold(g, node.inputs[0].shape[1:-1], *node.attrs),)
+
+    def batch(
+        self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+    ) -> Node:
+        x = inputs[0]
+        y = make_node(self, (mv.reshape(x, (size * x.shape[1], *x.shape[2:])),), attrs)
+        return mv.reshape(y, (size, x.shape[1], *y.shape[1:]))
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        x, (kernel, stride, dilation) = arrays[0], attrs
+        rank = len(kernel)
+        y = np.zeros(out.shape, x.dtype)
+        sizes = out.shape[1 : 1 + rank]
+        for k in itertools.product(*map(range, kernel)):
+            y[(slice(None), *(slice(None),) * rank, *k)] = x[
+                (slice(None), *taps(k, sizes, stride, dilation))
+            ]
+        return y
+
+
+class Fold(Op):
+    """y[n, t, c] = sum of g[n, s, k, c] over all s, k with t = s stride + k dilation:
+    (N, *S', *K, C) to (N, *S, C), where `spatial` is S."""
+
+    name = "fold"
+    params = ("spatial", "kernel", "stride", "dilation")
+    kind = "fold"
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        (g,), (spatial, kernel, stride, dilation) = types, attrs
+        sizes = output_sizes(spatial, kernel, stride, _no_padding(len(kernel)), dilation)
+        if g.shape[1:-1] != (*sizes, *kernel):
+            raise RuntimeError(
+                f"[fold] expected windows of shape (N, {sizes}, {kernel}, C); got {g.shape}"
+            )
+        return g.with_shape((g.shape[0], *spatial, g.shape[-1]))
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        return (windows(g, *node.attrs[1:]),)
+
+    def batch(
+        self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+    ) -> Node:
+        x = inputs[0]
+        y = make_node(self, (mv.reshape(x, (size * x.shape[1], *x.shape[2:])),), attrs)
+        return mv.reshape(y, (size, x.shape[1], *y.shape[1:]))
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        g, (_, kernel, stride, dilation) = arrays[0], attrs
+        rank = len(kernel)
+        y = np.zeros(out.shape, np.float64 if g.dtype.kind == "f" else g.dtype)
+        sizes = g.shape[1 : 1 + rank]
+        for k in itertools.product(*map(range, kernel)):
+            part = g[(slice(None), *(slice(None),) * rank, *k)]
+            y[(slice(None), *taps(k, sizes, stride, dilation))] += part
+        return rounded(y.astype(held_dtype(out.dtype)), out.dtype)
+
+
+class PoolMax(Op):
+    """y[n, s, c] = the largest x[n, s stride + k dilation, c] over k; NaN if one is. The cotangent goes
+    to the first largest one."""
+
+    name = "pool_max"
+    params = ("kernel", "stride", "dilation")
+    kind = "pool_max"
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        wide = WINDOWS.infer(types, attrs)
+        rank = len(attrs[0])
+        return wide.with_shape((*wide.shape[: 1 + rank], wide.shape[-1]))
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        x = node.inputs[0]
+        kernel = node.attrs[0]
+        rank, count = len(kernel), prod(kernel)
+        position = pool_argmax(x, *node.attrs)
+        kept = (*g.shape[: 1 + rank], *(1,) * rank, g.shape[-1])
+        wide = (*g.shape[: 1 + rank], *kernel, g.shape[-1])
+        own = mv.reshape(mv.iota(count), (*kernel, 1))
+        here = ew.eq(mv.expand(mv.reshape(position, kept), wide), mv.expand(own, wide))
+        spread = ew.where(here, mv.expand(mv.reshape(g, kept), wide), ew.const_like(g, 0))
+        return (fold(spread, x.shape[1:-1], *node.attrs),)
+
+    def batch(
+        self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+    ) -> Node:
+        x = inputs[0]
+        y = make_node(self, (mv.reshape(x, (size * x.shape[1], *x.shape[2:])),), attrs)
+        return mv.reshape(y, (size, x.shape[1], *y.shape[1:]))
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        rank = len(attrs[0])
+        wide = WINDOWS.reference(arrays, types, attrs, WINDOWS.infer(types, attrs))
+        return np.max(wide, axis=tuple(range(1 + rank, 1 + 2 * rank)))
+
+
+WINDOWS = register(Windows())
+FOLD = register(Fold())
+POOL_MAX = register(PoolMax())
+
+
+def windows(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
+    """The windows of x (N, *S, C), as axes before the channels."""
+    return make_node(WINDOWS, (x,), (kernel, stride, dilation))
+
+
+def fold(g: Node, spatial: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
+    """The sum of overlapping windows, in place."""
+    return make_node(FOLD, (g,), (spatial, kernel, stride, dilation))
+
+
+def pool_max(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
+    """The largest value of each window."""
+    return make_node(POOL_MAX, (x,), (kernel, stride, dilation))
+
+
+def pool_argmax(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
+    """The row-major position within each window of its first largest value, int64."""
+    rank = len(kernel)
+    wide = windows(x, kernel, stride, dilation)
+    return make_node(ARGMAX, (wide,), (tuple(range(1 + rank, 1 + 2 * rank)),))
+
+
+def pool_sum(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
+    """The sum of each window."""
+    rank = len(kernel)
+    wide = windows(x, kernel, stride, dilation)
+    from_ = tuple(range(1 + rank, 1 + 2 * rank))
+    return make_node(SUM, (wide,), (from_,))
