@@ -8,10 +8,15 @@ from typing import Any
 from llvmlite import ir
 
 from ..kernels.loops import LoopKernel
+from ..kernels.matmul import MatmulSpec, PackSpec
 from ..machine import Target
-from . import loops
+from . import loops, matmul
 
-EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {LoopKernel: loops.emit}
+EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
+    LoopKernel: loops.emit,
+    MatmulSpec: matmul.emit,
+    PackSpec: matmul.emit_pack,
+}
 
 
 def emit(spec: Any, target: Target) -> ir.Module:

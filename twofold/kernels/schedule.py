@@ -7,7 +7,7 @@ from math import prod
 
 from ..graph.node import Node, postorder
 from ..machine import Target
-from . import loop_schedule
+from . import loop_schedule, matmul
 from .affine import contiguous
 from .build import Built, build, copy_kernel
 from .launch import Array, Buffer, Launch
@@ -172,7 +172,13 @@ class Scheduler:
         return launches
 
 
-TEMPLATES: dict[str, Template] = {}
+def _matmul(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
+    a, b = inputs
+    k = node.inputs[0].shape[-1]
+    return matmul.node_launches(node.shape, a, b, out, k, node.dtype, s.target, s.threads)
+
+
+TEMPLATES: dict[str, Template] = {"matmul": _matmul}
 """How each kind of template is scheduled."""
 
 
