@@ -1,6 +1,6 @@
 """Twofold: write it dynamic, run it static."""
 
-from . import autograd, autograd_api, creation, indexing, printing
+from . import autograd, autograd_api, creation, custom_function, gradcheck, indexing, printing
 from .autograd_api import (
     enable_grad,
     inference_mode,
@@ -34,14 +34,16 @@ from .dtypes import int64 as long
 from .dtypes import promote as promote_types
 from .dtypes import set_default as set_default_dtype
 from .functions import functions as _functions
+from .functions.random import Generator, default_generator
 from .tensor import Device as device
 from .tensor import Size, Tensor
 
 globals().update(_functions)
 
-for _name in (
-    "Function", "backward", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode",
-    "no_grad", "set_grad_enabled",
-):  # fmt: skip
-    if hasattr(autograd_api, _name):
-        setattr(autograd, _name, getattr(autograd_api, _name))
+for _module, _names in (
+    (autograd_api, "backward enable_grad grad inference_mode no_grad set_grad_enabled"),
+    (custom_function, "Function once_differentiable"),
+    (gradcheck, "gradcheck gradgradcheck"),
+):
+    for _name in _names.split():
+        setattr(autograd, _name, getattr(_module, _name))

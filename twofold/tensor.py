@@ -443,10 +443,8 @@ class Tensor:
         return to_held(self._array(), self.dtype)
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
-        ""
-        ""
-        """The values as a NumPy array that shares this tensor's memory. RuntimeError if a gradient is
-        required, unless `force`; TypeError for bfloat16, which NumPy has not."""
+        """The values as a NumPy array that shares this tensor's memory. RuntimeError if a gradient
+        is required, unless `force`; TypeError for bfloat16, which NumPy has not."""
         if self.requires_grad and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "

@@ -9,11 +9,9 @@ from ..ops import elementwise as ew
 
 
 class Link:
-    ""
-
-    ""
-    """How gradients go on from a node that starts anew for the compiler: its inputs, and a function from
-    its cotangent to theirs (None where there is none). Held as the node's `target`."""
+    """How gradients go on from a node that starts anew for the compiler: its inputs, and a
+    function from its cotangent to theirs (None where there is none). Held as the node's
+    `target`."""
 
     __slots__ = ("function", "inputs")
 
