@@ -168,7 +168,7 @@ def _index_tensor(item: Any) -> Tensor:
         if array.dtype.kind not in "biu":
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         return from_array(array)
-    raise TypeError(
+    raise IndexError(
         "[index] only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables "
         "are "
         f"valid indices (got {type(item).__name__})"

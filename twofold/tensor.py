@@ -192,8 +192,10 @@ class Tensor:
             if cut and value.structure.requires_grad:
                 value = ew.detach(value)
             new = windows.write(base, window, value) if window else value
+            if _is_leaf_node(new):
+                new = custom.identity(new)
         else:
-            is_leaf = _owns_leaf(storage, base)
+            is_leaf = _is_leaf_node(base)
             if not cut:
                 if is_leaf:
                     view = "view of a leaf" if window else "leaf"
@@ -202,6 +204,8 @@ class Tensor:
                         "operation."
                     )
                 new = windows.write(base, window, value) if window else value
+                if _is_leaf_node(new):
+                    new = custom.identity(new)
             else:
                 with grad_mode(False):
                     new = ew.detach(value)
@@ -396,7 +400,7 @@ class Tensor:
         node = self._node()
         if not node.structure.requires_grad:
             return True
-        return not self._window and _owns_leaf(self._storage, node) and node.target() is self
+        return not self._window and _is_leaf_node(node) and node.target() is self
 
     def detach(self) -> Tensor:
         """This tensor's values, sharing its storage, through which no gradient flows."""
@@ -582,16 +586,12 @@ def wrap(node: Node) -> Tensor:
     return result
 
 
-def _owns_leaf(storage: Storage, node: Node) -> bool:
-    """Whether `node` is a leaf that requires a gradient of a tensor on `storage`."""
-    target = node.target
-    if target.__class__ is not Target:
+def _is_leaf_node(node: Node) -> bool:
+    """Whether `node` is the value of a leaf tensor that requires a gradient."""
+    if node.target.__class__ is not Target:
         return False
     op = node.structure.op
-    if op is not LEAF and not op.starts_gradient:
-        return False
-    owner = target()
-    return owner is not None and owner._storage is storage
+    return op is LEAF or op.starts_gradient
 
 
 def _write_back(storage: Storage, new: Node) -> Node:

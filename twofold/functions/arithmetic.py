@@ -125,15 +125,19 @@ def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     return wrap(ew.or_(a, b) if a.structure.dtype is dtypes.bool_ else ew.add(a, b))
 
 
+def _is_bool(x: Any) -> bool:
+    return isinstance(x, bool) or (isinstance(x, Tensor) and x.dtype is dtypes.bool_)
+
+
 @both("sub", "subtract", inplace=True)
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """input - alpha * other. RuntimeError for bools."""
-    a, b = pair(input, other, "sub")
-    if a.structure.dtype is dtypes.bool_:
+    if _is_bool(input) or _is_bool(other):
         raise RuntimeError(
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-            "`logical_xor()` operator instead."
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or `logical_not()` operator instead."
         )
+    a, b = pair(input, other, "sub")
     if alpha != 1:
         b = ew.mul(b, number(alpha, b.structure.dtype))
     return wrap(ew.sub(a, b))
@@ -191,6 +195,8 @@ def remainder(input: Any, other: Any) -> Tensor:
 def fmod(input: Any, other: Any) -> Tensor:
     """input - other * trunc(input / other), with the sign of input."""
     a, b = pair(input, other, "fmod")
+    if a.structure.dtype is dtypes.bool_:
+        raise RuntimeError("\"fmod\" not implemented for 'Bool'; try .to(twofold.int64)")
     return wrap(ew.fmod(a, b) if a.structure.dtype.kind == "float" else ew.truncmod(a, b))
 
 
@@ -232,6 +238,8 @@ def pow(input: Any, exponent: Any) -> Tensor:
     tensor([1, 4, 9])
     """
     a, b = pair(input, exponent, "pow")
+    if a.structure.dtype is dtypes.bool_:
+        raise RuntimeError("\"pow\" not implemented for 'Bool'; try .to(twofold.int64)")
     is_float = a.structure.dtype.kind == "float"
     if not isinstance(exponent, Tensor):
         if exponent == 1:

@@ -204,7 +204,7 @@ def prod(
 
 
 def _require_elements(name: str, x: Node, axes: tuple[int, ...], whole: bool) -> None:
-    if any(x.structure.shape[a] == 0 for a in axes):
+    if 0 in [x.structure.shape[a] for a in axes]:
         if whole:
             raise RuntimeError(
                 f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
@@ -306,18 +306,23 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     return _arg_extreme(input, dim, keepdim, "argmin")
 
 
+def _logical(input: Tensor, dim: Any, keepdim: bool, name: str) -> Tensor:
+    x = to_bool(input._node())
+    y = reduced(get(name), x, axes_of(dim, len(x.shape)), keepdim)
+    # As in PyTorch, bytes answer in bytes.
+    return wrap(ew.cast(y, dtypes.uint8) if input.dtype is dtypes.uint8 else y)
+
+
 @both()
 def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Whether some element is not 0."""
-    x = to_bool(input._node())
-    return wrap(reduced(get("any"), x, axes_of(dim, len(x.shape)), keepdim))
+    return _logical(input, dim, keepdim, "any")
 
 
 @both()
 def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Whether no element is 0."""
-    x = to_bool(input._node())
-    return wrap(reduced(get("all"), x, axes_of(dim, len(x.shape)), keepdim))
+    return _logical(input, dim, keepdim, "all")
 
 
 @both()

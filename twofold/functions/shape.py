@@ -430,7 +430,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     tensor([1., 1., 0.])
     """
     if not len(tensors):
-        raise RuntimeError("cat(): expected a non-empty list of Tensors")
+        raise ValueError("cat(): expected a non-empty list of Tensors")
     nodes = _same_dtype(tensors)
     kept = [n for n in nodes if n.shape != (0,)] or nodes[:1]
     for n in kept:
