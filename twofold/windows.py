@@ -54,6 +54,8 @@ def write(base: Node, window: Window, value: Node) -> Node:
             value = permute(value, inverse_permutation(attrs[0]))
         elif op is SLICE:
             value = slice_put(whole, value, attrs[0])
+        elif op is EXPAND and math.prod(attrs[0]) == math.prod(whole.shape):
+            value = reshape(value, whole.shape)
         elif op is EXPAND:
             raise RuntimeError(
                 "unsupported operation: more than one element of the written-to tensor refers to "

@@ -239,6 +239,8 @@ def pow(input: Any, exponent: Any) -> Tensor:
     """
     a, b = pair(input, exponent, "pow")
     if a.structure.dtype is dtypes.bool_:
+        if isinstance(exponent, bool):
+            return wrap(ew.or_(a, ew.constant(not exponent, dtypes.bool_)))
         raise RuntimeError("\"pow\" not implemented for 'Bool'; try .to(twofold.int64)")
     is_float = a.structure.dtype.kind == "float"
     if not isinstance(exponent, Tensor):
