@@ -53,7 +53,8 @@ FLOAT_CASES = {
     for name in (
         "exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos tan asin acos atan sinh cosh tanh "
         "asinh atanh erf erfc erfinv lgamma digamma sigmoid neg abs sign floor ceil trunc frac "
-        "reciprocal square relu rad2deg deg2rad sinc round logit sum mean prod var std amax amin max "
+        "reciprocal square relu rad2deg deg2rad sinc round logit sum mean prod var std amax amin "
+        "max "
         "min logsumexp0 clone contiguous ravel flatten T0 exp0"
     ).split()
     if not name.endswith("0")
@@ -178,6 +179,33 @@ FLOAT_CASES = {
     "comparison": lambda t, x: (x > 0.5, x <= x, x == x, x != 1, x < 1 - x, x >= 0.3),
     "isnan": lambda t, x: (x.isnan(), x.isinf(), x.isfinite()),
     "logical": lambda t, x: (t.logical_and(x, x > 0.5), ~(x > 0.5), t.logical_not(x)),
+    "matmul": lambda t, x: x @ x.mT,
+    "matmul_vector": lambda t, x: x @ x[0, 0],
+    "vector_matmul": lambda t, x: x[0, :, 0] @ x,
+    "matmul_one_matrix": lambda t, x: x @ x[0].t(),
+    "matmul_broadcast": lambda t, x: x[:, None] @ x.mT[None],
+    "mm": lambda t, x: t.mm(x[0], x[1].t()),
+    "bmm": lambda t, x: t.bmm(x, x.mT),
+    "mv": lambda t, x: t.mv(x[0], x[0, 0]),
+    "dot": lambda t, x: t.dot(x[0, 0], x[1, 1]),
+    "outer": lambda t, x: t.outer(x[0, 0], x[0, :, 0]),
+    "inner": lambda t, x: t.inner(x, x[0]),
+    "addmm": lambda t, x: t.addmm(x[0, 0, :3], x[0], x[1].t(), beta=0.5, alpha=2),
+    "baddbmm": lambda t, x: t.baddbmm(x[:, :, :3], x, x.mT),
+    "addmv": lambda t, x: t.addmv(x[0, :, 0], x[0], x[0, 0]),
+    "trace": lambda t, x: t.trace(x[0]),
+    "diag": lambda t, x: (t.diag(x[0, 0], 1), t.diag(x[0], -1)),
+    "diag_embed": lambda t, x: t.diag_embed(x, -1),
+    "tensordot": lambda t, x: t.tensordot(x, x, ([0, 2], [0, 2])),
+    "kron": lambda t, x: t.kron(x[0], x[1]),
+    "matrix_power": lambda t, x: t.matrix_power(x[:, :, :3], 3),
+    "einsum_matmul": lambda t, x: t.einsum("bij,bkj->bik", x, x),
+    "einsum_implicit": lambda t, x: t.einsum("bij,kj", x, x[0]),
+    "einsum_three": lambda t, x: t.einsum("bij,bkj,b->ki", x, x, x[:, 0, 0]),
+    "einsum_dots": lambda t, x: t.einsum("...ij,...j->...i", x, x[:, 0]),
+    "einsum_diagonal": lambda t, x: t.einsum("bii->bi", x[:, :, :3]),
+    "einsum_sum": lambda t, x: t.einsum("bij->j", x),
+    "einsum_outer": lambda t, x: t.einsum("i,j->ij", x[0, 0], x[0, 1]),
     "heaviside": lambda t, x: t.heaviside(x.detach() - 0.5, x.detach()),
 }  # fmt: skip
 
@@ -209,7 +237,8 @@ BINARY = ["add", "sub", "mul", "true_divide", "floor_divide", "remainder", "fmod
 
 @pytest.mark.parametrize("name", BINARY)
 def test_promotion(name):
-    """Every pair of dtypes, with tensors and Python numbers: result dtype and value as PyTorch's."""
+    """Every pair of dtypes, with tensors and Python numbers: result dtype and value as
+    PyTorch's."""
     a = np.array([1, 0, 2, 3, 7])
     b = np.array([1, 1, 3, 2, 2])
     for first in DTYPES:
@@ -247,9 +276,9 @@ def test_creation():
     """Factories give PyTorch's values and dtypes."""
     for f in (
         lambda t: t.tensor([1, 2]), lambda t: t.tensor(2.5), lambda t: t.tensor([True]),
-        lambda t: t.tensor([]), lambda t: t.tensor([[1, 2.5]]), lambda t: t.tensor(3, dtype=t.float16),
-        lambda t: t.zeros(2, 3), lambda t: t.ones((2,), dtype=t.int32), lambda t: t.full((2, 2), 7),
-        lambda t: t.full((), 1.5), lambda t: t.arange(5), lambda t: t.arange(1, 2, 0.3),
+        lambda t: t.tensor([]), lambda t: t.tensor([[1, 2.5]]), lambda t: t.tensor(3,
+        dtype=t.float16), lambda t: t.zeros(2, 3), lambda t: t.ones((2,), dtype=t.int32), lambda t:
+        t.full((2, 2), 7), lambda t: t.full((), 1.5), lambda t: t.arange(5), lambda t: t.arange(1, 2, 0.3),
         lambda t: t.arange(5, 0, -2), lambda t: t.linspace(0, 1, 7), lambda t: t.logspace(0, 2, 5),
         lambda t: t.eye(3, 2), lambda t: t.zeros_like(t.ones(2, dtype=t.int64)),
         lambda t: t.full_like(t.ones(3), 4), lambda t: t.ones(2).new_zeros(3, 2),
@@ -294,6 +323,13 @@ ERRORS = [
     lambda t: t.arange(0, 1, -1),
     lambda t: t.ones(3).narrow(0, 2, 2),
     lambda t: t.manual_seed("a"),
+    lambda t: t.ones(2, 3) @ t.ones(2, 3),
+    lambda t: t.ones(2, 3) @ t.ones(3, 2).double(),
+    lambda t: t.ones(2, 3) @ t.ones(()),
+    lambda t: t.mm(t.ones(2), t.ones(2)),
+    lambda t: t.dot(t.ones(2), t.ones(3)),
+    lambda t: t.einsum("ij,jk->ik", t.ones(2, 3), t.ones(2, 3)),
+    lambda t: t.einsum("ij->k", t.ones(2, 3)),
 ]
 
 

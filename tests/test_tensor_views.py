@@ -66,7 +66,7 @@ WRITES = {
 def test_writing_through_a_view(view, write):
     """The storage and every other view of it see the write."""
     a, b = start(tf), start(torch)
-    others = [f for f in VIEWS.values()]
+    others = VIEWS.values()
     seen_a, seen_b = [f(a) for f in others], [f(b) for f in others]
     va, vb = VIEWS[view](a), VIEWS[view](b)
     check(va, vb)

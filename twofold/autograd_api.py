@@ -183,6 +183,25 @@ def _freed(g: Node) -> Sequence[Node | None]:
     return ()
 
 
+def _mark(node: Node) -> int:
+    """What names a node among results: a leaf's tensor, which may have had several values, or itself."""
+    target = node.target
+    if target.__class__ is Target:
+        op = node.structure.op
+        if op is LEAF or op.starts_gradient:
+            return id(target)
+    return id(node)
+
+
+def _by_mark(result: dict[int, tuple[Node, Node]]) -> dict[int, Node]:
+    """The cotangents by `_mark`, those of several values of one leaf added."""
+    found: dict[int, Node] = {}
+    for node, g in result.values():
+        mark = _mark(node)
+        found[mark] = ew.add(found[mark], g) if mark in found else g
+    return found
+
+
 def _listed(x: Any) -> list[Any]:
     return [x] if x is None or isinstance(x, Tensor) else list(x)
 
@@ -202,15 +221,16 @@ def backward(
     outputs = _listed(tensors)
     gradients = _listed(grad_tensors) if grad_tensors is not None else [None] * len(outputs)
     retain = create_graph if retain_graph is None else retain_graph
-    wanted = None if inputs is None else {id(x._node()): x for x in _listed(inputs)}
+    wanted = None if inputs is None else _listed(inputs)
     if wanted is not None and not wanted:
         raise RuntimeError("`inputs` argument to `backward` cannot be empty.")
     result = _run(outputs, gradients, retain, create_graph)
-    for key, (node, g) in result.items():
-        if wanted is not None:
-            if key in wanted:
-                _accumulate(wanted[key], g, create_graph)
-            continue
+    if wanted is not None:
+        found = _by_mark(result)
+        for x in wanted:
+            if (g := found.get(_mark(x._node()))) is not None:
+                _accumulate(x, g, create_graph)
+    for node, g in () if wanted is not None else result.values():
         target = node.target
         if target.__class__ is not Target:
             continue
@@ -283,11 +303,12 @@ def grad(
         if not node.structure.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     result = _run(ys, gradients, retain, create_graph)
+    cotangent = _by_mark(result)
     found: list[Tensor | None] = []
     for node in nodes:
-        pair = result.get(id(node))
-        if pair is not None:
-            found.append(wrap(pair[1] if create_graph else ew.detach(pair[1])))
+        g = cotangent.get(_mark(node))
+        if g is not None:
+            found.append(wrap(g if create_graph else ew.detach(g)))
         elif materialize_grads:
             found.append(wrap(broadcast_to(number(0, node.dtype), node.shape)))
         elif allow_unused:

@@ -27,6 +27,7 @@ from .graph.types import Type
 from .ops import custom
 from .ops import elementwise as ew
 from .ops.scalar_numpy import to_held, to_stored
+from .runtime.buffers import Buffer
 from .windows import DETACH_STEP, Window
 
 
@@ -456,10 +457,7 @@ class Tensor:
             )
         if self.dtype is dtypes.bfloat16:
             raise TypeError("Got unsupported ScalarType BFloat16")
-        array = engine.to_numpy(self._storage.node)
-        if array.flags.writeable:
-            self._storage.pinned = array
-        return windows.numpy_view(array, self._window)
+        return windows.numpy_view(_shared_array(self._storage), self._window)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
@@ -594,22 +592,44 @@ def _is_leaf_node(node: Node) -> bool:
     return op is LEAF or op.starts_gradient
 
 
+def _shared_array(storage: Storage) -> np.ndarray:
+    """The storage's memory as an array to hand out: later writes to the storage go into it too."""
+    if storage.pinned is not None:
+        return storage.pinned
+    node = storage.node
+    array = engine.to_numpy(node)
+    s = node.structure
+    if s.requires_grad and not _is_leaf_node(node):
+        return array
+    value = node.value
+    # The slot, the local name and getrefcount's argument make three; more are other users, whose
+    # value must not change with this array.
+    if sys.getrefcount(node) > 3 or sys.getrefcount(value) > 3:
+        array = array.copy()
+    shared = engine.from_numpy(array, s.dtype, share=True, requires_grad=s.requires_grad)
+    shared.target = node.target
+    storage.node = shared
+    storage.pinned = array
+    return array
+
+
 def _write_back(storage: Storage, new: Node) -> Node:
-    """Put `new` into memory shared with NumPy, if anyone else still holds that memory."""
+    """Put `new` into the memory that was handed out, if anyone may still look at it."""
     array = storage.pinned
-    held_here = 3 + (
-        storage.node.value is array
-    )  # the slot, the local name, getrefcount's argument
-    if sys.getrefcount(array) <= held_here and array.base is None:
+    old = storage.node
+    ours = array.base is None or isinstance(getattr(array.base, "buffer", None), Buffer)
+    # The slot, the local name, getrefcount's argument and the buffer of the node make four.
+    if ours and sys.getrefcount(array) <= 4:
         storage.pinned = None
         return new
-    value = np.array(engine.to_numpy(new))
-    if storage.node.value is array:
-        storage.node.value = array.copy()
-    array[...] = value
-    shared = leaf(array, new.structure.type, new.structure.requires_grad)
-    if new.structure.requires_grad and new.target is None:
+    s = new.structure
+    if s.requires_grad and not _is_leaf_node(new):
         return new
+    value = np.array(engine.to_numpy(new))
+    if sys.getrefcount(old) > 3:
+        old.value = engine.from_numpy(array, s.dtype).value
+    array[...] = value
+    shared = engine.from_numpy(array, s.dtype, share=True, requires_grad=s.requires_grad)
     shared.target = new.target
     return shared
 

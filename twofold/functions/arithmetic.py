@@ -134,7 +134,8 @@ def sub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """input - alpha * other. RuntimeError for bools."""
     if _is_bool(input) or _is_bool(other):
         raise RuntimeError(
-            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
+            "trying to "
             "invert a mask, use the `~` or `logical_not()` operator instead."
         )
     a, b = pair(input, other, "sub")
