@@ -1,1 +1,49 @@
 """Twofold: write it dynamic, run it static."""
+
+from . import autograd, autograd_api, creation, custom_function, gradcheck, indexing, printing
+from .autograd_api import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .dtypes import (
+    DType,
+    bfloat16,
+    bool_,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+)
+from .dtypes import DType as dtype
+from .dtypes import bool_ as bool
+from .dtypes import float16 as half
+from .dtypes import float32 as float
+from .dtypes import float64 as double
+from .dtypes import get_default as get_default_dtype
+from .dtypes import int16 as short
+from .dtypes import int32 as int
+from .dtypes import int64 as long
+from .dtypes import promote as promote_types
+from .dtypes import set_default as set_default_dtype
+from .functions import functions as _functions
+from .functions.random import Generator, default_generator
+from .tensor import Device as device
+from .tensor import Size, Tensor
+
+globals().update(_functions)
+
+for _module, _names in (
+    (autograd_api, "backward enable_grad grad inference_mode no_grad set_grad_enabled"),
+    (custom_function, "Function once_differentiable"),
+    (gradcheck, "gradcheck gradgradcheck"),
+):
+    for _name in _names.split():
+        setattr(autograd, _name, getattr(_module, _name))

@@ -12,7 +12,8 @@ class DType:
     """One element type. Compared by identity: there is one object a type.
 
     `storage` is how NumPy holds it in memory (bfloat16 as its 16 bits); `compute` is the type that
-    arithmetic is done in (float16 and bfloat16 are widened to float32 and rounded at each op's end).
+    arithmetic is done in (float16 and bfloat16 are widened to float32 and rounded at each op's
+    end).
     """
 
     name: str

@@ -1,4 +1,5 @@
-"""What a machine is: the vector units, caches and registers that schedules and emitters ask about."""
+"""What a machine is: the vector units, caches and registers that schedules and emitters ask
+about."""
 
 from __future__ import annotations
 

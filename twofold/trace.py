@@ -7,7 +7,8 @@ import sys
 from . import config
 
 STAGES, KERNELS, GRAPHS, LOOPS, LLVM_IR, ASSEMBLY = 1, 2, 3, 4, 5, 6
-"""1 stages and times; 2 kernels and bytes; 3 the graph after each pass; 4 loop nests; 5 LLVM IR; 6 assembly."""
+"""1 stages and times; 2 kernels and bytes; 3 the graph after each pass; 4 loop nests; 5 LLVM
+IR; 6 assembly."""
 
 
 def at(level: int) -> bool:

@@ -8,6 +8,20 @@ from ..graph.node import Node, recorder
 from ..ops import elementwise as ew
 
 
+class Link:
+    """How gradients go on from a node that starts anew for the compiler: its inputs, and a
+    function from its cotangent to theirs (None where there is none). Held as the node's
+    `target`."""
+
+    __slots__ = ("function", "inputs")
+
+    def __init__(
+        self, inputs: Sequence[Node], function: Callable[[Node], Sequence[Node | None]]
+    ) -> None:
+        self.inputs = tuple(inputs)
+        self.function = function
+
+
 def _order(roots: Sequence[Node]) -> list[Node]:
     """The nodes that gradients pass through, inputs first."""
     order: list[Node] = []
@@ -28,9 +42,13 @@ def _order(roots: Sequence[Node]) -> list[Node]:
                 "first backward or autograd.grad call"
             )
         stack.append((node, True))
-        if node.structure.op.starts_gradient:
+        if type(node.target) is Link:
+            before: Sequence[Node] = node.target.inputs
+        elif node.structure.op.starts_gradient:
             continue
-        for x in node.inputs:
+        else:
+            before = node.inputs
+        for x in before:
             if x.structure.requires_grad and id(x) not in seen:
                 stack.append((x, False))
     return order
@@ -44,8 +62,10 @@ def cotangents(
 ) -> dict[int, tuple[Node, Node]]:
     """The cotangent of every node that `outputs` depend on and that requires a gradient.
 
-    Gives {id(node): (node, cotangent)} for leaves that require a gradient and for all nodes between.
-    `seeds` are the cotangents of the outputs. `hook(node, cotangent)`, where given, may replace each
+    Gives {id(node): (node, cotangent)} for leaves that require a gradient and for all nodes
+    between.
+    `seeds` are the cotangents of the outputs. `hook(node, cotangent)`, where given, may replace
+    each
     cotangent before it is passed on. With `release`, no other pass may go through these nodes.
     """
     order = _order(outputs)
@@ -60,9 +80,14 @@ def cotangents(
         if hook is not None:
             g = hook(node, g)
         result[id(node)] = (node, g)
-        if not node.inputs or node.structure.op.starts_gradient:
+        link = node.target
+        if type(link) is Link:
+            before, partials = link.inputs, link.function(g)
+        elif not node.inputs or node.structure.op.starts_gradient:
             continue
-        for x, partial in zip(node.inputs, node.structure.op.gradient(node, g), strict=True):
+        else:
+            before, partials = node.inputs, node.structure.op.gradient(node, g)
+        for x, partial in zip(before, partials, strict=True):
             if partial is not None and x.structure.requires_grad:
                 _accumulate(sums, x, partial)
         if release:

@@ -1,0 +1,402 @@
+"""Random numbers: Philox, counted. A generator is a key and an offset, both run-time inputs.
+
+Each call takes as many words of the generator's stream as it needs and moves the offset on, so the
+numbers depend on the seed and the order of calls alone: not on threads, fusion or the device.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes, engine
+from ..dtypes import DType
+from ..graph.node import Node, leaf
+from ..graph.types import Type
+from ..ops import elementwise as ew
+from ..ops import movement as mv
+from ..ops import philox
+from ..tensor import Device, Tensor, broadcast_to, number, wrap
+from ._registry import both, function, method
+from .shape import shape_args
+
+_WORD = Type((), dtypes.int64)
+
+
+class Generator:
+    """A stream of random words: the seed is its key, the offset says how many words were taken.
+
+    >>> g = Generator().manual_seed(7)
+    >>> g.initial_seed()
+    7
+    """
+
+    def __init__(self, device: Any = "cpu") -> None:
+        self.device = Device(device)
+        self.key = 0
+        self.offset = 0
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the stream of `seed`."""
+        self.key, self.offset = _signed(int(seed)), 0
+        return self
+
+    def seed(self) -> int:
+        """Start a stream with a seed of the system's choosing, which is returned."""
+        seed = int.from_bytes(os.urandom(8), "little") >> 1
+        self.manual_seed(seed)
+        return seed
+
+    def initial_seed(self) -> int:
+        """The seed of the stream."""
+        return self.key
+
+    def get_state(self) -> Tensor:
+        """The key and the offset as 16 bytes."""
+        state = np.array([self.key, self.offset], np.int64).view(np.uint8)
+        return wrap(engine.from_numpy(state))
+
+    def set_state(self, state: Tensor) -> Generator:
+        """Go on from a state that `get_state` gave. RuntimeError for anything else."""
+        if state.dtype is not dtypes.uint8 or state.numel() != 16:
+            raise RuntimeError(
+                f"[set_state] expected 16 bytes of uint8; got {state.numel()} of {state.dtype}"
+            )
+        key, offset = np.array(state.detach().numpy()).view(np.int64).tolist()
+        self.key, self.offset = key, offset
+        return self
+
+    def take(self, n: int) -> int:
+        """Take n words: gives the position of the first."""
+        start = self.offset
+        self.offset += n
+        return start
+
+
+def _signed(seed: int) -> int:
+    """A seed of 64 bits as a signed integer."""
+    seed &= 0xFFFFFFFFFFFFFFFF
+    return seed - (1 << 64) if seed >> 63 else seed
+
+
+default_generator = Generator().manual_seed(67280421310721)
+
+
+@function()
+def manual_seed(seed: int) -> Generator:
+    """Start the stream of `seed` in the default generator."""
+    return default_generator.manual_seed(seed)
+
+
+@function()
+def seed() -> int:
+    """Start a stream with a seed of the system's choosing, which is returned."""
+    return default_generator.seed()
+
+
+@function()
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+@function()
+def get_rng_state() -> Tensor:
+    """The state of the default generator."""
+    return default_generator.get_state()
+
+
+@function()
+def set_rng_state(new_state: Tensor) -> None:
+    """Let the default generator go on from a state."""
+    default_generator.set_state(new_state)
+
+
+# Nodes of random numbers.
+
+
+def _words(n: int, each: int, generator: Generator | None) -> list[Node]:
+    """`each` int32 vectors of n random words."""
+    generator = generator or default_generator
+    start = generator.take(n * each)
+    key = leaf(generator.key, _WORD, False, True)
+    first = leaf(start, _WORD, False, True)
+    key = broadcast_to(key, (n,))
+    counter = ew.add(mv.iota(n), broadcast_to(first, (n,)))
+    words = [ew.random_bits(key, counter)]
+    for i in range(1, each):
+        ahead = number(n * i, dtypes.int64)
+        words.append(ew.random_bits(key, ew.add(counter, broadcast_to(ahead, (n,)))))
+    return words
+
+
+def _high_bits(word: Node, bits: int) -> Node:
+    """The upper bits of a word as a non-negative int32."""
+    shifted = ew.shr(word, ew.constant(32 - bits, dtypes.int32))
+    return ew.and_(shifted, ew.constant((1 << bits) - 1, dtypes.int32))
+
+
+def _fraction(word: Node, bits: int, dtype: DType) -> Node:
+    """Uniform on [0, 1) with so many bits."""
+    whole = ew.cast(_high_bits(word, bits), dtype)
+    return ew.mul(whole, ew.constant(2.0**-bits, dtype))
+
+
+_BITS = {dtypes.float32: 24, dtypes.float16: 11, dtypes.bfloat16: 8}
+
+
+def uniform_node(shape: tuple[int, ...], dtype: DType, generator: Generator | None) -> Node:
+    """Uniform on [0, 1), with as many bits as `dtype` has."""
+    n = math.prod(shape)
+    if dtype is dtypes.float64:
+        high, low = _words(n, 2, generator)
+        upper = ew.mul(ew.cast(_high_bits(high, 27), dtype), ew.constant(2.0**-27, dtype))
+        lower = ew.mul(ew.cast(_high_bits(low, 26), dtype), ew.constant(2.0**-53, dtype))
+        return mv.reshape(ew.add(upper, lower), shape)
+    (word,) = _words(n, 1, generator)
+    return mv.reshape(_fraction(word, _BITS[dtype], dtype), shape)
+
+
+def normal_node(shape: tuple[int, ...], dtype: DType, generator: Generator | None) -> Node:
+    """Standard normal by Box and Muller: sqrt(-2 log u) cos(2 pi v), u on (0, 1]."""
+    n = math.prod(shape)
+    wide = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
+    if wide is dtypes.float64:
+        u, v = uniform_node((n,), wide, generator), uniform_node((n,), wide, generator)
+        u = ew.sub(ew.constant(1, wide), u)
+    else:
+        first, second = _words(n, 2, generator)
+        u = ew.sub(ew.constant(1, wide), _fraction(first, 24, wide))
+        v = _fraction(second, 24, wide)
+    radius = ew.sqrt(ew.mul(ew.constant(-2, wide), ew.log(u)))
+    angle = ew.mul(ew.constant(2 * math.pi, wide), v)
+    return mv.reshape(ew.cast(ew.mul(radius, ew.cos(angle)), dtype), shape)
+
+
+def integer_node(
+    shape: tuple[int, ...], low: int, high: int, dtype: DType, generator: Generator | None
+) -> Node:
+    """Integers of [low, high), by scaling 53 random bits."""
+    u = uniform_node(shape, dtypes.float64, generator)
+    scaled = ew.floor(ew.mul(u, number(float(high - low), dtypes.float64)))
+    whole = ew.add(ew.cast(scaled, dtypes.int64), number(low, dtypes.int64))
+    return ew.cast(whole, dtype)
+
+
+def _finish(node: Node, requires_grad: bool, device: Any) -> Tensor:
+    if device is not None:
+        Device(device)
+    result = wrap(node)
+    return result.requires_grad_() if requires_grad else result
+
+
+def _float_dtype(name: str, dtype: DType | None) -> DType:
+    dtype = dtype or dtypes.get_default()
+    if dtype.kind != "float":
+        raise RuntimeError(f"\"{name}\" not implemented for '{dtype}'; try a floating-point dtype")
+    return dtype
+
+
+@function()
+def rand(
+    *size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """Uniform numbers on [0, 1)."""
+    node = uniform_node(shape_args(size), _float_dtype("rand", dtype), generator)
+    return _finish(node, requires_grad, device)
+
+
+@function()
+def randn(
+    *size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """Normal numbers of mean 0 and variance 1."""
+    node = normal_node(shape_args(size), _float_dtype("randn", dtype), generator)
+    return _finish(node, requires_grad, device)
+
+
+@function()
+def randint(
+    *bounds: Any, low: int = 0, high: int | None = None, size: Any = None,
+    generator: Generator | None = None, dtype: DType | None = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Integers of [low, high): randint(high, size) or randint(low, high, size)."""
+    given = list(bounds)
+    if given and not isinstance(given[-1], (int, np.integer)):
+        size = given.pop()
+    if len(given) == 2:
+        low, high = given
+    elif len(given) == 1:
+        high = given[0]
+    if high is None or size is None:
+        raise TypeError("randint() received an invalid combination of arguments")
+    if low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= "
+                           f"to={high}")  # fmt: skip
+    node = integer_node(shape_args((size,)), low, high, dtype or dtypes.int64, generator)
+    return _finish(node, requires_grad, device)
+
+
+@function()
+def rand_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
+              requires_grad: bool = False) -> Tensor:  # fmt: skip
+    """Uniform numbers in input's shape and dtype."""
+    return rand(*input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+@function()
+def randn_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
+               requires_grad: bool = False) -> Tensor:  # fmt: skip
+    """Normal numbers in input's shape and dtype."""
+    return randn(*input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+@function()
+def randint_like(
+    input: Tensor, low: int, high: int | None = None, *, dtype: DType | None = None
+) -> Tensor:
+    """Integers of [low, high) in input's shape and dtype."""
+    low, high = (0, low) if high is None else (low, high)
+    return wrap(integer_node(tuple(input.shape), low, high, dtype or input.dtype, None))
+
+
+def host_words(n: int, generator: Generator | None = None) -> np.ndarray:
+    """n random words at once, as uint32, for choices made in Python."""
+    generator = generator or default_generator
+    start = generator.take(n)
+    counter = np.arange(start, start + n, dtype=np.int64)
+    return philox.random_bits(np.int64(generator.key), counter).view(np.uint32)
+
+
+@function()
+def randperm(
+    n: int, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None
+) -> Tensor:
+    """0, ..., n - 1 in random order, by sorting 64-bit words."""
+    words = host_words(2 * n, generator).astype(np.uint64)
+    order = np.argsort((words[:n] << np.uint64(32)) | words[n:], kind="stable")
+    dtype = dtype or dtypes.int64
+    return wrap(engine.from_numpy(order.astype(dtype.storage), dtype, share=True))
+
+
+@both()
+def bernoulli(
+    input: Tensor, p: float | None = None, *, generator: Generator | None = None
+) -> Tensor:
+    """1 with the probabilities in input (or p), else 0, in input's dtype."""
+    x = input._node()
+    u = uniform_node(x.shape, dtypes.float32 if x.dtype.kind != "float" else x.dtype, generator)
+    chance = number(p, u.dtype) if p is not None else ew.cast(x, u.dtype)
+    return wrap(ew.cast(ew.lt(u, chance), x.dtype))
+
+
+@function()
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None,
+    dtype: DType | None = None, device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Normal numbers of these means and standard deviations."""
+    if isinstance(mean, Tensor) or isinstance(std, Tensor):
+        like = (mean if isinstance(mean, Tensor) else 0.0) + (
+            std * 0 if isinstance(std, Tensor) else 0.0
+        )
+        return randn(*like.shape, dtype=like.dtype, generator=generator) * std + mean
+    result = randn(*shape_args((size,)), dtype=dtype, generator=generator) * std + mean
+    return result.requires_grad_() if requires_grad else result
+
+
+@both()
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """Places drawn with the weights in the last axis of input."""
+    weights = np.atleast_2d(input.detach()._held().astype(np.float64))
+    if (weights < 0).any() or not np.isfinite(weights).all():
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if (weights.sum(-1) <= 0).any():
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    rows, n = weights.shape
+    if not replacement and num_samples > n:
+        raise RuntimeError(
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+        )
+    if replacement:
+        u = (host_words(rows * num_samples, generator) / 2.0**32).reshape(rows, num_samples)
+        steps = np.cumsum(weights, -1)
+        picked = np.stack([np.searchsorted(s, r * s[-1], side="right") for s, r in zip(steps, u)])
+        picked = np.minimum(picked, n - 1)
+    else:
+        u = (host_words(rows * n, generator).reshape(rows, n) + 1.0) / 2.0**32
+        with np.errstate(divide="ignore"):
+            race = -np.log(u) / weights
+        picked = np.argsort(race, -1, kind="stable")[:, :num_samples]
+    shape = (*tuple(input.shape)[:-1], num_samples)
+    return wrap(engine.from_numpy(picked.reshape(shape).astype(np.int64), share=True))
+
+
+# Filling tensors.
+
+
+@method("uniform_")
+def uniform_(
+    self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Fill with uniform numbers on [a, b)."""
+    s = self._node().structure
+    u = uniform_node(s.shape, _float_dtype("uniform_", s.dtype), generator)
+    if (a, b) != (0, 1):
+        u = ew.add(ew.mul(u, number(b - a, s.dtype)), number(a, s.dtype))
+    self._write(u)
+    return self
+
+
+@method("normal_")
+def normal_(
+    self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Fill with normal numbers."""
+    s = self._node().structure
+    x = normal_node(s.shape, _float_dtype("normal_", s.dtype), generator)
+    if (mean, std) != (0, 1):
+        x = ew.add(ew.mul(x, number(std, s.dtype)), number(mean, s.dtype))
+    self._write(x)
+    return self
+
+
+@method("bernoulli_")
+def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Fill with 1 with probability p (a number or a tensor), else 0."""
+    if isinstance(p, Tensor):
+        drawn = bernoulli(p, generator=generator)
+    else:
+        drawn = bernoulli(self.detach(), p, generator=generator)
+    self._write(broadcast_to(ew.cast(drawn._node(), self.dtype), tuple(self.shape)))
+    return self
+
+
+@method("random_")
+def random_(
+    self: Tensor, low: int = 0, high: int | None = None, *, generator: Generator | None = None
+) -> Tensor:
+    """Fill with integers of [low, high)."""
+    s = self._node().structure
+    top = {"float": 1 << 24, "bool": 2}.get(s.dtype.kind, 1 << min(8 * s.dtype.itemsize - 1, 53))
+    high = top if high is None else high
+    self._write(integer_node(s.shape, low, high, s.dtype, generator))
+    return self
+
+
+@method("exponential_")
+def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Fill with exponentially distributed numbers."""
+    s = self._node().structure
+    u = uniform_node(s.shape, _float_dtype("exponential_", s.dtype), generator)
+    self._write(ew.div(ew.neg(ew.log1p(ew.neg(u))), number(lambd, s.dtype)))
+    return self

@@ -1,0 +1,464 @@
+"""Reductions: sums, means, extremes and what is built from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from .. import dtypes
+from ..dtypes import DType
+from ..graph.node import Node, make
+from ..ops import elementwise as ew
+from ..ops import movement as mv
+from ..ops import reduce as rd
+from ..ops.base import get
+from ..tensor import NAMES, Tensor, number, wrap, wrap_dim
+from ._registry import both, function
+from .arithmetic import maximum, minimum, to_bool, to_float
+
+Dims = int | Sequence[int] | None
+
+
+class ValuesIndices(NamedTuple):
+    """Values and the places where they were found."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class MinMax(NamedTuple):
+    """The smallest and the largest value."""
+
+    min: Tensor
+    max: Tensor
+
+
+def axes_of(dim: Any, rank: int) -> tuple[int, ...]:
+    """The axes that `dim` (None, an axis, or several) names, in order. RuntimeError for repeats."""
+    if dim is None or dim == () or dim == []:
+        return tuple(range(rank))
+    if isinstance(dim, int):
+        axis = wrap_dim(dim, rank)
+        return (axis,) if rank else ()
+    axes = sorted(wrap_dim(int(d), rank) for d in dim)
+    for a in axes:
+        if axes.count(a) > 1:
+            raise RuntimeError(f"dim {a} appears multiple times in the list of dims")
+    return tuple(axes) if rank else ()
+
+
+def reduced(op: Any, x: Node, axes: tuple[int, ...], keepdim: bool) -> Node:
+    """The reduction `op` of x, with axes of one element in place of the reduced ones if
+    `keepdim`."""
+    y = make(op, (x,), (axes,))
+    return rd.keep_axes(y, x.structure.shape, axes) if keepdim else y
+
+
+_SUM, _PROD, _MAX, _MIN = (get(n) for n in ("sum", "prod", "max", "min"))
+
+
+def _widened(x: Node, dtype: DType | None) -> Node:
+    """x as sums and products take it: integers and bools as int64, or in `dtype`."""
+    if dtype is not None:
+        return ew.cast(x, dtype)
+    return x if x.structure.dtype.kind == "float" else ew.cast(x, dtypes.int64)
+
+
+@both()
+def sum(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None
+) -> Tensor:
+    """The sum over all elements, or over the axes `dim`. Integers are summed as int64.
+
+    >>> import twofold as tf
+    >>> tf.ones(2, 3).sum(0)
+    tensor([2., 2., 2.])
+    """
+    x = _widened(input._node(), dtype)
+    return wrap(reduced(_SUM, x, axes_of(dim, len(x.shape)), keepdim))
+
+
+def count(x: Node, axes: tuple[int, ...]) -> int:
+    """How many elements are reduced to one."""
+    return math.prod(x.structure.shape[a] for a in axes)
+
+
+def mean_node(x: Node, axes: tuple[int, ...], keepdim: bool) -> Node:
+    """The mean of x over `axes`."""
+    total = reduced(_SUM, x, axes, keepdim)
+    return ew.div(total, number(count(x, axes), x.structure.dtype))
+
+
+@both()
+def mean(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None
+) -> Tensor:
+    """The mean over all elements, or over the axes `dim`. RuntimeError for integers without
+    `dtype`."""
+    x = input._node()
+    if dtype is not None:
+        x = ew.cast(x, dtype)
+    if x.structure.dtype.kind != "float":
+        raise RuntimeError(
+            "mean(): could not infer output dtype. Input dtype must be either a floating point or "
+            f"complex dtype. Got: {NAMES[x.structure.dtype]}"
+        )
+    return wrap(mean_node(x, axes_of(dim, len(x.shape)), keepdim))
+
+
+def var_node(x: Node, axes: tuple[int, ...], correction: float, keepdim: bool) -> tuple[Node, Node]:
+    """The variance, in two passes, and the mean."""
+    mu = mean_node(x, axes, True)
+    off = ew.sub(x, mu)
+    total = reduced(_SUM, ew.mul(off, off), axes, keepdim)
+    freedom = max_int(count(x, axes) - correction, 0)
+    variance = ew.div(total, number(freedom, x.structure.dtype))
+    return variance, mu if keepdim else mv.reshape(mu, total.shape)
+
+
+def max_int(a: float, b: float) -> float:
+    """The larger of two Python numbers."""
+    return a if a > b else b
+
+
+def _var_args(
+    name: str, x: Node, dim: Any, unbiased: Any, correction: Any
+) -> tuple[tuple[int, ...], float]:
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if x.structure.dtype.kind != "float":
+        raise RuntimeError(f"{name} only support floating point and complex dtypes")
+    if correction is None:
+        correction = 1 if unbiased is None or unbiased else 0
+    return axes_of(dim, len(x.shape)), correction
+
+
+@both()
+def var(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """sum((x - mean)^2) / (n - correction), correction 1 unless said otherwise."""
+    x = input._node()
+    axes, correction = _var_args("var", x, dim, unbiased, correction)
+    return wrap(var_node(x, axes, correction, keepdim)[0])
+
+
+@both()
+def std(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """The square root of `var`."""
+    x = input._node()
+    axes, correction = _var_args("std", x, dim, unbiased, correction)
+    return wrap(ew.sqrt(var_node(x, axes, correction, keepdim)[0]))
+
+
+@both()
+def var_mean(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The variance and the mean."""
+    x = input._node()
+    axes, correction = _var_args("var_mean", x, dim, unbiased, correction)
+    variance, mu = var_node(x, axes, correction, keepdim)
+    return wrap(variance), wrap(mu)
+
+
+@both()
+def std_mean(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The standard deviation and the mean."""
+    variance, mu = var_mean(input, dim, unbiased, keepdim, correction=correction)
+    return variance.sqrt(), mu  # type: ignore[attr-defined]
+
+
+@both()
+def prod(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None
+) -> Tensor:
+    """The product over all elements, or over axis `dim`."""
+    x = _widened(input._node(), dtype)
+    return wrap(reduced(_PROD, x, axes_of(dim, len(x.shape)), keepdim))
+
+
+def _require_elements(name: str, x: Node, axes: tuple[int, ...], whole: bool) -> None:
+    if 0 in [x.structure.shape[a] for a in axes]:
+        if whole:
+            raise RuntimeError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
+                "the reduction dim with the 'dim' argument."
+            )
+        raise IndexError(f"{name}(): Expected reduction dim {axes[0]} to have non-zero size.")
+
+
+@both()
+def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+    """The largest value over `dim`; equal ones share the gradient."""
+    x = input._node()
+    axes = axes_of(dim, len(x.shape))
+    _require_elements("amax", x, axes, dim == ())
+    return wrap(reduced(_MAX, x, axes, keepdim))
+
+
+@both()
+def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+    """The smallest value over `dim`; equal ones share the gradient."""
+    x = input._node()
+    axes = axes_of(dim, len(x.shape))
+    _require_elements("amin", x, axes, dim == ())
+    return wrap(reduced(_MIN, x, axes, keepdim))
+
+
+@both()
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
+    """The smallest and the largest value."""
+    dims: Any = () if dim is None else dim
+    return MinMax(amin(input, dims, keepdim), amax(input, dims, keepdim))
+
+
+def _taken_at(x: Node, index: Node, axis: int) -> Node:
+    """x at `index` (axis kept, one element) along `axis`; the gradient goes to that place alone."""
+    places = [1] * len(x.structure.shape)
+    n = places[axis] = x.structure.shape[axis]
+    here = ew.eq(mv.reshape(mv.iota(n), tuple(places)), index)
+    picked = ew.where(here, x, ew.const_like(x, 0))
+    return make(_SUM, (picked,), ((axis,),))
+
+
+def _extreme(input: Tensor, dim: Any, keepdim: bool, name: str, pick: Callable[..., Any]) -> Any:
+    x = input._node()
+    op, arg = get(name), get(f"arg{name}")
+    if dim is None:
+        axes = tuple(range(len(x.shape)))
+        _require_elements(name, x, axes, True)
+        return wrap(make(op, (x,), (axes,)))
+    if isinstance(dim, Tensor):
+        return pick(input, dim)
+    axes = axes_of(int(dim), len(x.shape))
+    _require_elements(name, x, axes, False)
+    index = make(arg, (x,), (axes,))
+    kept = rd.keep_axes(index, x.shape, axes)
+    if x.structure.requires_grad and axes:
+        value = _taken_at(x, kept, axes[0])
+    else:
+        value = make(op, (x,), (axes,))
+    if keepdim:
+        value, index = rd.keep_axes(value, x.shape, axes), kept
+    return ValuesIndices(wrap(value), wrap(index))
+
+
+@both()
+def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest element; with an axis, (values, indices); with a tensor, the larger of each pair.
+
+    >>> import twofold as tf
+    >>> tf.tensor([[1, 5], [7, 2]]).max(1).indices
+    tensor([1, 0])
+    """
+    return _extreme(input, dim, keepdim, "max", maximum)
+
+
+@both()
+def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest element; with an axis, (values, indices); with a tensor, the smaller of each
+    pair."""
+    return _extreme(input, dim, keepdim, "min", minimum)
+
+
+def _arg_extreme(input: Tensor, dim: int | None, keepdim: bool, name: str) -> Tensor:
+    x = input._node()
+    axes = axes_of(dim, len(x.shape))
+    _require_elements(name, x, axes, dim is None)
+    return wrap(reduced(get(name), x, axes, keepdim))
+
+
+@both()
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The position of the largest value, in the flattened tensor or along `dim`."""
+    return _arg_extreme(input, dim, keepdim, "argmax")
+
+
+@both()
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The position of the smallest value, in the flattened tensor or along `dim`."""
+    return _arg_extreme(input, dim, keepdim, "argmin")
+
+
+def _logical(input: Tensor, dim: Any, keepdim: bool, name: str) -> Tensor:
+    x = to_bool(input._node())
+    y = reduced(get(name), x, axes_of(dim, len(x.shape)), keepdim)
+    # As in PyTorch, bytes answer in bytes.
+    return wrap(ew.cast(y, dtypes.uint8) if input.dtype is dtypes.uint8 else y)
+
+
+@both()
+def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Whether some element is not 0."""
+    return _logical(input, dim, keepdim, "any")
+
+
+@both()
+def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Whether no element is 0."""
+    return _logical(input, dim, keepdim, "all")
+
+
+@both()
+def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
+    """How many elements are not 0."""
+    x = ew.cast(to_bool(input._node()), dtypes.int64)
+    return wrap(reduced(_SUM, x, axes_of(dim, len(x.shape)), False))
+
+
+@both()
+def nansum(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None
+) -> Tensor:
+    """The sum, with NaN counted as 0."""
+    x = input._node()
+    if x.structure.dtype.kind == "float":
+        x = ew.where(ew.isnan(x), ew.const_like(x, 0), x)
+    x = _widened(x, dtype)
+    return wrap(reduced(_SUM, x, axes_of(dim, len(x.shape)), keepdim))
+
+
+@both()
+def nanmean(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None
+) -> Tensor:
+    """The mean of the elements that are not NaN."""
+    total = nansum(input, dim, keepdim, dtype=dtype)
+    x = input._node()
+    present = ew.cast(ew.not_(ew.isnan(x)), total.dtype)
+    return total / wrap(reduced(_SUM, present, axes_of(dim, len(x.shape)), keepdim))
+
+
+def _top(x: Node, axis: tuple[int, ...]) -> Node:
+    """The largest values, axis kept, through which no gradient flows."""
+    return reduced(_MAX, ew.detach(x), axis, True)
+
+
+@both()
+def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """log(sum(e^x)) over `dim`, without overflow."""
+    x = to_float(input._node())
+    axes = axes_of(dim, len(x.shape))
+    top = _top(x, axes)
+    top = ew.where(ew.isfinite(top), top, ew.const_like(top, 0))
+    total = reduced(_SUM, ew.exp(ew.sub(x, top)), axes, True)
+    y = ew.add(ew.log(total), top)
+    kept = tuple(n for a, n in enumerate(x.shape) if a not in axes)
+    return wrap(y if keepdim else mv.reshape(y, kept))
+
+
+@both()
+def softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
+    """e^x / sum(e^x) along `dim`, without overflow."""
+    x = input._node() if dtype is None else ew.cast(input._node(), dtype)
+    axes = axes_of(dim, len(x.shape))
+    e = ew.exp(ew.sub(x, _top(x, axes)))
+    return wrap(ew.div(e, reduced(_SUM, e, axes, True)))
+
+
+@both()
+def log_softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
+    """x - log(sum(e^x)) along `dim`, without overflow."""
+    x = input._node() if dtype is None else ew.cast(input._node(), dtype)
+    axes = axes_of(dim, len(x.shape))
+    off = ew.sub(x, _top(x, axes))
+    return wrap(ew.sub(off, ew.log(reduced(_SUM, ew.exp(off), axes, True))))
+
+
+@both()
+def norm(
+    input: Tensor,
+    p: Any = "fro",
+    dim: Any = None,
+    keepdim: bool = False,
+    dtype: DType | None = None,
+) -> Tensor:
+    """The p-norm over `dim`: (sum |x|^p)^(1/p); 2 by default; inf, -inf and 0 are limits."""
+    x = to_float(input._node() if dtype is None else ew.cast(input._node(), dtype))
+    axes = axes_of(dim, len(x.shape))
+    p = 2 if p in ("fro", None) else p
+    if p == math.inf or p == -math.inf:
+        return wrap(reduced(_MAX if p > 0 else _MIN, ew.abs_(x), axes, keepdim))
+    if p == 0:
+        nonzero = ew.cast(ew.ne(x, ew.const_like(x, 0)), x.structure.dtype)
+        return wrap(reduced(_SUM, nonzero, axes, keepdim))
+    if p == 1:
+        return wrap(reduced(_SUM, ew.abs_(x), axes, keepdim))
+    if p == 2:
+        total = reduced(_SUM, ew.mul(x, x), axes, keepdim)
+        return wrap(_sqrt_flat_at_zero(total))
+    power = number(p, x.structure.dtype)
+    total = reduced(_SUM, ew.pow_(ew.abs_(x), power), axes, keepdim)
+    return wrap(ew.pow_(total, number(1 / p, x.structure.dtype)))
+
+
+def _sqrt_flat_at_zero(x: Node) -> Node:
+    """sqrt(x) whose gradient is 0 at 0."""
+    zero = ew.const_like(x, 0)
+    is_zero = ew.eq(x, zero)
+    return ew.where(is_zero, zero, ew.sqrt(ew.where(is_zero, ew.const_like(x, 1), x)))
+
+
+@both()
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of input - other."""
+    return norm(input - other, p)
+
+
+@function()
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether both have one shape and equal elements, as a Python bool."""
+    return tuple(input.shape) == tuple(other.shape) and bool(all(input == other))
+
+
+@both()
+def isclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Tensor:
+    """|input - other| <= atol + rtol * |other|, element by element."""
+    near: Tensor = input == other
+    if input.dtype.kind == "float":
+        gap = (input - other).abs()  # type: ignore[attr-defined]
+        near = near | ((gap <= atol + rtol * other.abs()) & other.isfinite() & gap.isfinite())  # type: ignore[attr-defined]
+        if equal_nan:
+            near = near | (input.isnan() & other.isnan())  # type: ignore[attr-defined]
+    else:
+        near = near | ((input - other).abs() <= atol + rtol * other.abs())  # type: ignore[attr-defined]
+    return near
+
+
+@both()
+def allclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Whether all elements are close (see `isclose`), as a Python bool."""
+    return bool(all(isclose(input, other, rtol, atol, equal_nan)))
+
+
+Tensor.equal = equal  # type: ignore[attr-defined]

@@ -1,0 +1,141 @@
+"""Gradients checked against differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .autograd_api import enable_grad, grad, no_grad
+from .creation import from_numpy, ones_like, tensor
+from .tensor import Tensor
+
+
+class GradcheckError(RuntimeError):
+    """A gradient differs from the difference quotient."""
+
+
+def _outputs(function: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor]:
+    result = function(*inputs)
+    results = [result] if isinstance(result, Tensor) else list(result)
+    return [y for y in results if isinstance(y, Tensor) and y.is_floating_point()]
+
+
+def _numerical(
+    function: Callable[..., Any], inputs: Sequence[Any], k: int, eps: float
+) -> list[np.ndarray]:
+    """d outputs / d inputs[k] by central differences, a matrix (input, output) for each output."""
+    x = inputs[k]
+    start = np.array(x.detach().numpy())
+    columns: list[list[np.ndarray]] = []
+    with no_grad():
+        for i in range(start.size):
+            sides = []
+            for sign in (1, -1):
+                moved = start.copy()
+                moved.reshape(-1)[i] += sign * eps
+                shifted = [tensor(moved) if j == k else v for j, v in enumerate(inputs)]
+                sides.append([np.array(y.detach().numpy()) for y in _outputs(function, shifted)])
+            columns.append([(a - b).reshape(-1) / (2 * eps) for a, b in zip(*sides, strict=True)])
+    n = len(columns[0]) if columns else 0
+    return [np.stack([c[o] for c in columns]) for o in range(n)]
+
+
+def _analytical(y: Tensor, x: Tensor) -> np.ndarray:
+    """d y / d x by reverse mode, a matrix (input, output)."""
+    rows = []
+    for i in range(y.numel()):
+        weight = np.zeros(tuple(y.shape), y.dtype.storage)
+        weight.reshape(-1)[i] = 1
+        (g,) = grad(y, x, from_numpy(weight), retain_graph=True, allow_unused=True)
+        rows.append(np.zeros(x.numel()) if g is None else np.array(g.detach().numpy()).reshape(-1))
+    return np.stack(rows, 1) if rows else np.zeros((x.numel(), 0))
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    **options: Any,
+) -> bool:
+    """Whether the gradients of `func` at `inputs` (float64) agree with central differences.
+
+    GradcheckError, or False without `raise_exception`, if one does not.
+
+    >>> import twofold as tf
+    >>> x = tf.tensor([0.5, 2.0], dtype=tf.float64, requires_grad=True)
+    >>> gradcheck(lambda x: (x * x).sum(), (x,))
+    True
+    """
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    outputs = _outputs(func, inputs)
+    if not any(y.requires_grad for y in outputs):
+        raise ValueError("gradcheck expects at least one output to require gradient")
+    for k, x in enumerate(inputs):
+        if not isinstance(x, Tensor) or not x.requires_grad:
+            continue
+        for o, (y, expected) in enumerate(zip(outputs, _numerical(func, inputs, k, eps))):
+            found = _analytical(y, x) if y.requires_grad else np.zeros_like(expected)
+            if not np.allclose(found, expected, rtol, atol, equal_nan=True):
+                if not raise_exception:
+                    return False
+                raise GradcheckError(
+                    f"Jacobian mismatch for output {o} with respect to input {k},\n"
+                    f"numerical:{expected}\nanalytical:{found}"
+                )
+    return True
+
+
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    **options: Any,
+) -> bool:
+    """Whether second derivatives of `func` agree with differences of its gradients."""
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    places = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+    outputs = [y for y in _outputs(func, inputs) if y.requires_grad]
+    if grad_outputs is None:
+        rng = np.random.default_rng(0)
+        weights = [
+            tensor(rng.standard_normal(tuple(y.shape)), dtype=y.dtype, requires_grad=True)
+            for y in outputs
+        ]
+    else:
+        weights = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
+    n = len(inputs)
+
+    def gradients(*args: Any) -> Any:
+        given, ws = list(args[:n]), args[n:]
+        for i in places:
+            if not given[i].requires_grad:
+                given[i] = given[i].detach().requires_grad_()
+        with_grad = _enabled_outputs(func, given)
+        found = grad(
+            with_grad, [given[i] for i in places], list(ws), create_graph=True, allow_unused=True
+        )
+        return tuple(
+            ones_like(given[i]) * 0 if g is None else g for g, i in zip(found, places, strict=True)
+        )
+
+    return gradcheck(
+        gradients, (*inputs, *weights), eps=eps, atol=atol, rtol=rtol,
+        raise_exception=raise_exception,
+    )  # fmt: skip
+
+
+def _enabled_outputs(func: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor]:
+    """The differentiable outputs, recorded even where nothing else is."""
+    with enable_grad():
+        return [y for y in _outputs(func, inputs) if y.requires_grad]

@@ -1,0 +1,287 @@
+"""Indexing: integers, slices, ellipsis, None, masks and integer arrays, to read and to write.
+
+Integers, slices, ellipsis and None give views. Masks and integer arrays ("advanced" indices) gather
+copies; written to, they scatter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import dtypes, engine
+from .functions._registry import method
+from .graph.node import Node
+from .ops import elementwise as ew
+from .ops import movement as mv
+from .tensor import Tensor, broadcast_to, number, wrap
+
+_INTEGERS = (int, np.integer)
+
+
+def _as_tuple(index: Any) -> tuple[Any, ...]:
+    if isinstance(index, tuple):
+        return index
+    if isinstance(index, list) and any(isinstance(i, (slice, type(Ellipsis))) or i is None
+                                       for i in index):  # fmt: skip
+        return tuple(index)
+    return (index,)
+
+
+def _is_mask(item: Any) -> bool:
+    return isinstance(item, Tensor) and item.dtype in (dtypes.bool_, dtypes.uint8)
+
+
+def _is_basic(item: Any) -> bool:
+    return (
+        (isinstance(item, _INTEGERS) and not isinstance(item, bool))
+        or isinstance(item, slice)
+        or item is None
+        or item is Ellipsis
+    )
+
+
+def _consumed(item: Any) -> int:
+    """How many axes an index takes."""
+    if item is None or item is Ellipsis or isinstance(item, (bool, np.bool_)):
+        return 0
+    if _is_mask(item):
+        return item.dim()
+    return 1
+
+
+def _with_ellipsis(items: tuple[Any, ...], rank: int) -> list[Any]:
+    """The indices with whole slices in place of the ellipsis, one for each axis and None."""
+    used = sum(_consumed(i) for i in items)
+    if used > rank:
+        raise IndexError(f"too many indices for tensor of dimension {rank}")
+    rest = [slice(None)] * (rank - used)
+    places = [n for n, i in enumerate(items) if i is Ellipsis]
+    if len(places) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    if places:
+        return [*items[: places[0]], *rest, *items[places[0] + 1 :]]
+    return [*items, *rest]
+
+
+def _slice_bounds(item: slice, n: int) -> tuple[int, int, int]:
+    """(start, size, step) of a slice of n places. ValueError unless the step is above 0."""
+    step = 1 if item.step is None else int(item.step)
+    if step <= 0:
+        raise ValueError("step must be greater than zero")
+    start, stop, step = item.indices(n)
+    size = max(0, -(-(stop - start) // step))
+    return (start if size else 0, size, step)
+
+
+def _basic(x: Tensor, items: Sequence[Any]) -> Tensor:
+    """The view of integers, slices and None."""
+    shape = x._node().structure.shape
+    bounds: list[tuple[int, int, int]] = []
+    new: list[int] = []
+    axis = 0
+    cuts = False
+    for item in items:
+        if item is None:
+            new.append(1)
+            continue
+        n = shape[axis]
+        if isinstance(item, slice):
+            if item.start is None and item.stop is None and item.step is None:
+                bound = (0, n, 1)
+            else:
+                bound = _slice_bounds(item, n)
+                cuts = cuts or bound != (0, n, 1)
+            new.append(bound[1])
+        else:
+            i = int(item)
+            if not -n <= i < n:
+                raise IndexError(f"index {i} is out of bounds for dimension {axis} with size {n}")
+            bound = (i + n if i < 0 else i, 1, 1)
+            cuts = cuts or n != 1
+        bounds.append(bound)
+        axis += 1
+    if cuts:
+        x = x._view(mv.SLICE, (tuple(bounds),))
+    result = tuple(new)
+    if result != x._node().structure.shape or not cuts:
+        x = x._view(mv.RESHAPE, (result,))
+    return x
+
+
+def _split(x: Tensor, index: Any) -> tuple[Tensor, list[Any] | None]:
+    """The view that basic indices give, and the advanced ones: for each of its axes an index or
+    None."""
+    items = _as_tuple(index)
+    if all(_is_basic(i) for i in items):
+        if len(items) == 1 and items[0] is not None and items[0] is not Ellipsis:
+            rank = x.dim()
+            if not rank:
+                raise IndexError(
+                    "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
+                    "`tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
+                    if isinstance(items[0], _INTEGERS)
+                    else "slice() cannot be applied to a 0-dim tensor."
+                )
+        return _basic(x, _with_ellipsis(items, x.dim())), None
+    items = tuple(i if _is_basic(i) else _index_tensor(i) for i in items)
+    items = tuple(_with_ellipsis(items, x.dim()))
+    # Basic parts first: an advanced index leaves its axes whole.
+    basic: list[Any] = []
+    advanced: list[Any] = []
+    for item in items:
+        if _is_mask(item):
+            if item.dim() == 0:
+                basic.append(None)
+                advanced.append(item)
+                continue
+            basic.extend([slice(None)] * item.dim())
+            advanced.append(item)
+            advanced.extend([_COVERED] * (item.dim() - 1))
+        elif isinstance(item, Tensor):
+            basic.append(slice(None))
+            advanced.append(item)
+        elif isinstance(item, _INTEGERS):
+            basic.append(item)
+        else:
+            basic.append(item)
+            advanced.append(None)
+    return _basic(x, basic), advanced
+
+
+_COVERED = object()
+"""Stands for an axis that the mask before it covers."""
+
+
+def _index_tensor(item: Any) -> Tensor:
+    """An advanced index as a tensor of integers or bools."""
+    if isinstance(item, Tensor):
+        if item.dtype.kind == "float":
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        return item
+    if isinstance(item, (list, tuple, range, np.ndarray, bool, np.bool_)):
+        array = np.asarray(_lists(item))
+        if array.size == 0 and array.dtype.kind == "f":
+            array = array.astype(np.int64)
+        if array.dtype.kind not in "biu":
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        return from_array(array)
+    raise IndexError(
+        "[index] only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables "
+        "are "
+        f"valid indices (got {type(item).__name__})"
+    )
+
+
+def _lists(item: Any) -> Any:
+    """Nested sequences with tensors in them as nested sequences of numbers."""
+    if isinstance(item, Tensor):
+        return item._held()
+    if isinstance(item, (list, tuple)):
+        return [_lists(i) for i in item]
+    return item
+
+
+def from_array(array: np.ndarray) -> Tensor:
+    """An index array as a tensor of bool or int64."""
+    kind = array.dtype.kind
+    array = array.astype(np.bool_ if kind == "b" else np.int64)
+    return wrap(engine.from_numpy(array, share=True))
+
+
+def _check_mask(mask: Tensor, shape: Sequence[int], at: int) -> None:
+    own = tuple(mask.shape)
+    for k, (n, m) in enumerate(zip(own, shape[at:])):
+        if n != m:
+            raise IndexError(
+                f"The shape of the mask {list(own)} at index {k} does not match the shape of the "
+                f"indexed tensor {list(shape)} at index {at + k}"
+            )
+
+
+def _places(mask: Tensor, axis_length: int | None = None) -> list[Node]:
+    """The coordinates where `mask` holds, an int64 vector for each of its axes; needs its value."""
+    array = mask._held().astype(bool)
+    if not array.shape:
+        return [from_array(np.zeros(int(array), np.int64))._node()]
+    return [from_array(c)._node() for c in np.nonzero(array)]
+
+
+def _integer_indices(x: Tensor, advanced: Sequence[Any]) -> list[Node | None]:
+    """The advanced indices as int64 nodes, masks replaced by the places where they hold."""
+    shape = x._node().structure.shape
+    result: list[Node | None] = []
+    for at, item in enumerate(advanced):
+        if item is None:
+            result.append(None)
+        elif _is_mask(item):
+            if item.dim():
+                _check_mask(item, shape, at)
+            result.extend(_places(item))
+        elif item is not _COVERED:
+            result.append(ew.cast(item._node(), dtypes.int64))
+    return result
+
+
+@method("__getitem__")
+def getitem(self: Tensor, index: Any) -> Tensor:
+    """The part that an index names: a view for basic indices, a copy for masks and integer
+    arrays."""
+    view, advanced = _split(self, index)
+    if advanced is None:
+        return view
+    return wrap(take(view._node(), _integer_indices(view, advanced)))
+
+
+def _fitting(value: Node, shape: tuple[int, ...]) -> Node:
+    """`value` broadcast to `shape`, after dropping leading axes of one element."""
+    own = value.shape
+    while len(own) > len(shape) and own[0] == 1:
+        own = own[1:]
+    value = mv.reshape(value, own)
+    fits = len(own) <= len(shape) and all(
+        n in (1, m) for n, m in zip(reversed(own), reversed(shape))
+    )
+    if not fits:
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(own)} cannot be broadcast to indexing "
+            f"result of shape {list(shape)}"
+        )
+    return broadcast_to(value, shape)
+
+
+@method("__setitem__")
+def setitem(self: Tensor, index: Any, value: Any) -> None:
+    """Write to the part that an index names; the value broadcasts."""
+    view, advanced = _split(self, index)
+    s = view._node().structure
+    if isinstance(value, Tensor):
+        new = ew.cast(value._node(), s.dtype)
+    elif isinstance(value, (int, float, np.generic)):
+        new = number(value.item() if isinstance(value, np.generic) else value, s.dtype)
+    else:
+        new = ew.cast(from_value(value), s.dtype)
+    if advanced is None:
+        view._write(_fitting(new, s.shape))
+        return
+    first = advanced[0]
+    if (
+        _is_mask(first)
+        and first.dim()
+        and not new.shape
+        and all(a is None or a is _COVERED for a in advanced[1:])
+    ):
+        _check_mask(first, s.shape, 0)
+        mask = ew.cast(first._node(), dtypes.bool_)
+        mask = mv.reshape(mask, (*mask.shape, *(1,) * (len(s.shape) - len(mask.shape))))
+        view._write(ew.where(mask, new, view._node()))
+        return
+    indices = _integer_indices(view, advanced)
+    view._write(put(view._node(), indices, new, False))
+
+
+def from_value(value: Any) -> Node:
+    """Sequences and arrays as a leaf."""
+    return engine.from_numpy(np.asarray(_lists(value)))
