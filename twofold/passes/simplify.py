@@ -112,7 +112,23 @@ def _merge_slice(node: Node) -> Node | None:
     return mv.slice_(x.inputs[0], bounds)
 
 
+def _reduce_nothing(node: Node) -> Node | None:
+    """A reduction over no axes is x."""
+    return None if node.structure.attrs[0] else node.inputs[0]
+
+
+def _position_of_one(node: Node) -> Node | None:
+    """The position of the extreme of one value is 0."""
+    x, axes = node.inputs[0], node.structure.attrs[0]
+    if any(x.shape[a] != 1 for a in axes):
+        return None
+    return mv.expand(ew.constant(0, node.dtype), node.shape)
+
+
 RULES = {
+    **{name: [_reduce_nothing] for name in ("sum", "prod", "max", "min", "any", "all")},
+    "argmax": [_position_of_one],
+    "argmin": [_position_of_one],
     "detach": [_forward],
     "variable": [_forward],
     "cast": [_same_type],
