@@ -155,8 +155,12 @@ def _apply_hooks(node: Node, g: Node) -> Node:
 
 
 def _run(
-    outputs: Sequence[Tensor], gradients: Sequence[Tensor | None], retain: bool, create: bool
-) -> dict[int, tuple[Node, Node]]:
+    outputs: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    wanted: Sequence[Node],
+    retain: bool,
+    create: bool,
+) -> list[tuple[Node, Node]]:
     before = recorder.grad_enabled
     recorder.grad_enabled = create
     try:
@@ -164,23 +168,9 @@ def _run(
         if not create:
             seeds = [ew.detach(s) for s in seeds]
         nodes = [y._node() for y in outputs]
-        return cotangents(nodes, seeds, _apply_hooks, release=not retain)
+        return cotangents(nodes, seeds, {id(n) for n in wanted}, _apply_hooks, release=not retain)
     finally:
         recorder.grad_enabled = before
-
-
-def _let_go(result: dict[int, tuple[Node, Node]]) -> None:
-    """Free what released nodes hold: the inputs of those that have their value."""
-    for node, _ in result.values():
-        if node.released:
-            if type(node.target) is Link:
-                node.target = Link((), _freed)
-            if node.value is not None:
-                node.inputs = ()
-
-
-def _freed(g: Node) -> Sequence[Node | None]:
-    return ()
 
 
 def _mark(node: Node) -> int:
@@ -193,10 +183,10 @@ def _mark(node: Node) -> int:
     return id(node)
 
 
-def _by_mark(result: dict[int, tuple[Node, Node]]) -> dict[int, Node]:
+def _by_mark(result: list[tuple[Node, Node]]) -> dict[int, Node]:
     """The cotangents by `_mark`, those of several values of one leaf added."""
     found: dict[int, Node] = {}
-    for node, g in result.values():
+    for node, g in result:
         mark = _mark(node)
         found[mark] = ew.add(found[mark], g) if mark in found else g
     return found
@@ -224,13 +214,13 @@ def backward(
     wanted = None if inputs is None else _listed(inputs)
     if wanted is not None and not wanted:
         raise RuntimeError("`inputs` argument to `backward` cannot be empty.")
-    result = _run(outputs, gradients, retain, create_graph)
+    result = _run(outputs, gradients, [x._node() for x in wanted or ()], retain, create_graph)
     if wanted is not None:
         found = _by_mark(result)
         for x in wanted:
             if (g := found.get(_mark(x._node()))) is not None:
                 _accumulate(x, g, create_graph)
-    for node, g in () if wanted is not None else result.values():
+    for node, g in () if wanted is not None else result:
         target = node.target
         if target.__class__ is not Target:
             continue
@@ -241,8 +231,6 @@ def backward(
                 _accumulate(tensor, g, create_graph)
                 for hook in list(target.post_hooks.values()):
                     hook(tensor)
-    if not retain:
-        _let_go(result)
 
 
 def _accumulate(tensor: Tensor, g: Node, create: bool) -> None:
@@ -302,7 +290,7 @@ def grad(
     for node in nodes:
         if not node.structure.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
-    result = _run(ys, gradients, retain, create_graph)
+    result = _run(ys, gradients, nodes, retain, create_graph)
     cotangent = _by_mark(result)
     found: list[Tensor | None] = []
     for node in nodes:
@@ -318,8 +306,6 @@ def grad(
                 "One of the differentiated Tensors appears to not have been used in the graph. Set "
                 "allow_unused=True if this is the desired behavior."
             )
-    if not retain:
-        _let_go(result)
     return tuple(found)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from . import config, dtypes, engine, windows
+from . import dtypes, engine, windows
 from .autograd.reverse import grad_mode
 from .dtypes import DType
 from .graph.node import LEAF, Node, leaf, make, recorder
@@ -562,7 +562,6 @@ def rebuild(cls: type, array: np.ndarray, dtype: DType, requires_grad: bool, ext
 
 _new = object.__new__
 _reference = weakref.ref
-_limit = config.current().pending_limit
 
 
 def wrap(node: Node) -> Tensor:
@@ -575,7 +574,7 @@ def wrap(node: Node) -> Tensor:
     if node.value is None:
         storage.epoch = rec.epoch
         rec.pending.append(_reference(storage))
-        if rec.count > _limit:
+        if rec.serial > rec.flush_at:
             engine.flush()
     else:
         storage.epoch = 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from heapq import heappop, heappush
 
 from ..graph.node import Node, recorder
 from ..ops import elementwise as ew
@@ -22,84 +23,81 @@ class Link:
         self.function = function
 
 
-def _order(roots: Sequence[Node]) -> list[Node]:
-    """The nodes that gradients pass through, inputs first."""
-    order: list[Node] = []
-    seen: set[int] = set()
-    stack: list[tuple[Node, bool]] = [(r, False) for r in roots if r.structure.requires_grad]
-    while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
-            continue
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
+def _no_inputs(g: Node) -> Sequence[Node | None]:
+    return ()
+
+
+_RELEASED = Link((), _no_inputs)
+
+
+def cotangents(
+    outputs: Sequence[Node],
+    seeds: Sequence[Node],
+    wanted: Container[int] = (),
+    hook: Callable[[Node, Node], Node] | None = None,
+    release: bool = True,
+) -> list[tuple[Node, Node]]:
+    """(node, cotangent) for what `outputs` depend on: nodes that have a target (leaves, tensors with
+    hooks), and nodes whose `id` is `wanted`.
+
+    `seeds` are the cotangents of the outputs. `hook(node, cotangent)`, where given, may replace the
+    cotangents of nodes that have a target before they are passed on. With `release`, no other pass
+    may go through these nodes, and they let go of what only a backward needs. Nodes are visited by
+    falling serial, which is after all of their users. RuntimeError for a second pass through
+    released nodes.
+    """
+    sums: dict[int, Node] = {}
+    nodes: dict[int, Node] = {}
+    heap: list[int] = []
+    for node, seed in zip(outputs, seeds, strict=True):
+        if node.structure.requires_grad:
+            serial = node.serial
+            if serial in sums:
+                sums[serial] = ew.add(sums[serial], seed)
+            else:
+                sums[serial], nodes[serial] = seed, node
+                heappush(heap, -serial)
+    result: list[tuple[Node, Node]] = []
+    visited: list[Node] = []
+    while heap:
+        serial = -heappop(heap)
+        node, g = nodes.pop(serial), sums.pop(serial)
+        target = node.target
         if node.released:
             raise RuntimeError(
                 "[backward] Trying to backward through the graph a second time (or directly access "
                 "saved tensors after they have already been freed); try retain_graph=True in the "
                 "first backward or autograd.grad call"
             )
-        stack.append((node, True))
-        if type(node.target) is Link:
-            before: Sequence[Node] = node.target.inputs
-        elif node.structure.op.starts_gradient:
-            continue
+        if target is not None and hook is not None:
+            g = hook(node, g)
+        if target is not None or id(node) in wanted:
+            result.append((node, g))
+        if target.__class__ is Link:
+            before, partials = target.inputs, target.function(g)
         else:
             before = node.inputs
-        for x in before:
-            if x.structure.requires_grad and id(x) not in seen:
-                stack.append((x, False))
-    return order
-
-
-def cotangents(
-    outputs: Sequence[Node],
-    seeds: Sequence[Node],
-    hook: Callable[[Node, Node], Node] | None = None,
-    release: bool = True,
-) -> dict[int, tuple[Node, Node]]:
-    """The cotangent of every node that `outputs` depend on and that requires a gradient.
-
-    Gives {id(node): (node, cotangent)} for leaves that require a gradient and for all nodes
-    between.
-    `seeds` are the cotangents of the outputs. `hook(node, cotangent)`, where given, may replace
-    each
-    cotangent before it is passed on. With `release`, no other pass may go through these nodes.
-    """
-    order = _order(outputs)
-    sums: dict[int, Node] = {}
-    for node, seed in zip(outputs, seeds, strict=True):
-        _accumulate(sums, node, seed)
-    result: dict[int, tuple[Node, Node]] = {}
-    for node in reversed(order):
-        g = sums.pop(id(node), None)
-        if g is None:
-            continue
-        if hook is not None:
-            g = hook(node, g)
-        result[id(node)] = (node, g)
-        link = node.target
-        if type(link) is Link:
-            before, partials = link.inputs, link.function(g)
-        elif not node.inputs or node.structure.op.starts_gradient:
-            continue
-        else:
-            before, partials = node.inputs, node.structure.op.gradient(node, g)
+            if not before or node.structure.op.starts_gradient:
+                continue
+            partials = node.structure.op.gradient(node, g)
+        visited.append(node)
         for x, partial in zip(before, partials, strict=True):
             if partial is not None and x.structure.requires_grad:
-                _accumulate(sums, x, partial)
-        if release:
+                serial = x.serial
+                known = sums.get(serial)
+                if known is None:
+                    sums[serial], nodes[serial] = partial, x
+                    heappush(heap, -serial)
+                else:
+                    sums[serial] = ew.add(known, partial)
+    if release:
+        for node in visited:
             node.released = True
+            if node.target.__class__ is Link:
+                node.target = _RELEASED
+            if node.value is not None:
+                node.inputs = ()
     return result
-
-
-def _accumulate(sums: dict[int, Node], node: Node, g: Node) -> None:
-    if not node.structure.requires_grad:
-        return
-    before = sums.get(id(node))
-    sums[id(node)] = g if before is None else ew.add(before, g)
 
 
 class grad_mode:

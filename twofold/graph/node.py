@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from .. import config
 from ..dtypes import DType
 from ..errors import InternalError
 from .types import Type
@@ -48,7 +49,7 @@ class Node:
 
     `target` is the tensor that gradients arriving at this node are accumulated into, as a weak
     reference, for leaves that require a gradient. `released` says that a backward pass has gone through
-    and that no other one may.
+    and that no other one may. `serial` grows from node to node, so inputs have smaller ones than users.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Node:
         "key",
         "location",
         "released",
+        "serial",
         "structure",
         "target",
         "value",
@@ -71,6 +73,7 @@ class Node:
     location: tuple[str, int, str] | None
     target: Any
     released: bool
+    serial: int
 
     @property
     def op(self) -> Any:
@@ -114,7 +117,10 @@ class Leaf:
 
 
 class Recorder:
-    """The state of recording: the current epoch, its leaves, and the table of structures."""
+    """The state of recording: the current epoch, its leaves, and the table of structures.
+
+    `serial` is the last node's; when it passes `flush_at`, too much is pending.
+    """
 
     def __init__(self) -> None:
         self.epoch = 1
@@ -123,7 +129,8 @@ class Recorder:
         self.next_key = 0
         self.grad_enabled = True
         self.locate = False
-        self.count = 0
+        self.serial = 0
+        self.flush_at = config.current().pending_limit
         self.pending: list[Any] = []
 
     def structure(self, op: Any, attrs: tuple, type_: Type, requires_grad: bool) -> Structure:
@@ -134,7 +141,7 @@ class Recorder:
     def advance(self) -> None:
         """Start a new epoch: leaves are numbered anew."""
         self.epoch += 1
-        self.count = 0
+        self.flush_at = self.serial + config.current().pending_limit
         self.leaves = []
         self.pending = []
         if len(self.table) > _TABLE_LIMIT:
@@ -161,6 +168,8 @@ def leaf(value: Any, type_: Type, requires_grad: bool = False, scalar: bool = Fa
     node.location = None
     node.target = None
     node.released = False
+    recorder.serial += 1
+    node.serial = recorder.serial
     return node
 
 
@@ -186,7 +195,7 @@ def make(op: Any, inputs: tuple[Node, ...], attrs: tuple = ()) -> Node:
     node.location = user_location() if rec.locate or op.locates else None
     node.target = None
     node.released = False
-    rec.count += 1
+    rec.serial = node.serial = rec.serial + 1
     return node
 
 

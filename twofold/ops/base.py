@@ -7,7 +7,7 @@ supply most of these. A class that lacks one cannot be registered: the import fa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class Op:
     locates: bool = False
 
     infer: Callable[..., Type]
-    gradient: Callable[..., tuple[Node | None, ...]]
+    gradient: Callable[..., Sequence[Node | None]]
     batch: Callable[..., Node]
     reference: Callable[..., np.ndarray]
 

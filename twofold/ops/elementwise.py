@@ -90,13 +90,19 @@ class Elementwise(Op):
 
     rule: Rule
 
-    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+    def gradient(self, node: Node, g: Node) -> Sequence[Node | None]:
         """The op's own rule, then sums over the axes that were broadcast."""
-        partials = self.rule(node, g, *node.inputs)
-        return tuple(
-            None if p is None or not x.requires_grad else sum_to(p, x.shape)
-            for p, x in zip(partials, node.inputs)
-        )
+        inputs = node.inputs
+        partials: list[Node | None] = []
+        for x, partial in zip(inputs, self.rule(node, g, *inputs)):
+            s = x.structure
+            if partial is None or not s.requires_grad:
+                partials.append(None)
+            elif partial.structure.shape == s.shape:
+                partials.append(partial)
+            else:
+                partials.append(sum_to(partial, s.shape))
+        return partials
 
 
 class Constant(Op):

@@ -79,18 +79,22 @@ class Plan:
         self._plan = -(-base // 64) * 64
         table = self._plan + PLAN_BYTES
         at = self._words.ctypes.data
+        done = 0
         for i, launch in enumerate(launches):
+            done += launch.items
+            meets = launch.barrier_after or i + 1 == len(launches)
             entry = (ctypes.c_int64 * 5).from_address(table + i * ENTRY_BYTES)
             entry[:] = [
                 launch.address,
                 at,
                 launch.items,
                 max(1, launch.grain),
-                int(launch.barrier_after),
+                done if meets else 0,
             ]
             at += 8 * len(launch.words)
-        self._header = (ctypes.c_int64 * 4).from_address(self._plan)
-        self._header[:] = [len(launches), table, ctypes.addressof(self._bases), 0]
+        alone = all(launch.grain >= launch.items for launch in launches)
+        self._header = (ctypes.c_int64 * 5).from_address(self._plan)
+        self._header[:] = [len(launches), table, ctypes.addressof(self._bases), 0, alone]
 
     def run(
         self,

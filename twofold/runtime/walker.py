@@ -1,9 +1,16 @@
 """The native code that walks a plan: worker loop, shared counters, barriers. As LLVM text.
 
-A team is 256 bytes: @0 i32 generation, @64 i32 workers done, @128 pointer to the plan, @136 i64 size of
-the team. A plan is 128 bytes: @0 i64 launches, @8 table, @16 bases, @24 times or null, @64 i64 barrier
-count. An entry of the table is 128 bytes: @0 function, @8 words, @16 items, @24 grain, @32 barrier
-after, @64 next item.
+A team is 256 bytes: @0 i32 generation, @4 i32 whether the plan is open, @64 i32 workers inside, @68 i32
+workers asleep, @128 pointer to the plan, @136 i64 size of the team. A plan is 128 bytes: @0 i64
+launches, @8 table, @16 bases, @24 times or null, @32 i64 whether the caller walks it alone, @64 i64
+items done. An entry of the table is 128 bytes: @0 function, @8 words, @16 items, @24 grain, @32 i64
+items done by the end of this launch if all threads meet then, else 0, @64 next item.
+
+Threads meet where the count of items done says that all work before is finished, not where a number of
+threads has arrived. So a worker that the system has not woken, or has put aside, is waited for only if
+it holds an item: on a crowded machine the caller does the work of those that are late. A worker enters
+(@64) before it looks whether the plan is still open (@4); the caller closes the plan before it waits
+for those inside, so none is left in a plan that is over.
 """
 
 from __future__ import annotations
@@ -11,7 +18,7 @@ from __future__ import annotations
 TEAM_BYTES, PLAN_BYTES, ENTRY_BYTES = 256, 128, 128
 
 _FUTEX_WAIT = (
-    "%slept.r = call i64 (i64, ...) @syscall(i64 {number}, ptr %team, i64 128, i32 %last, "
+    "%slept = call i64 (i64, ...) @syscall(i64 {number}, ptr %team, i64 128, i32 %last, "
     "ptr null, ptr null, i32 0)"
 )
 _FUTEX_WAKE = (
@@ -28,7 +35,7 @@ def text(machine: str, is_linux: bool) -> str:
     """LLVM text of `twofold_worker(team, worker)` and `twofold_run(team, plan)`."""
     number = FUTEX_NUMBER.get(machine) if is_linux else None
     if number is None:
-        wait, wake = _YIELD.format(result="%slept.r"), ""
+        wait, wake = _YIELD.format(result="%slept"), ""
     else:
         wait, wake = _FUTEX_WAIT.format(number=number), _FUTEX_WAKE.format(number=number)
     if machine == "x86_64":
@@ -51,13 +58,13 @@ $DECLARE
 
 define void @twofold_worker(ptr %team, i64 %worker) {
 entry:
-  %first = load atomic i32, ptr %team acquire, align 4
-  %done.p = getelementptr i8, ptr %team, i64 64
+  %open.p = getelementptr i8, ptr %team, i64 4
+  %inside.p = getelementptr i8, ptr %team, i64 64
+  %asleep.p = getelementptr i8, ptr %team, i64 68
   %plan.p = getelementptr i8, ptr %team, i64 128
-  %size.p = getelementptr i8, ptr %team, i64 136
   br label %idle
 idle:
-  %last = phi i32 [ 0, %entry ], [ %now, %ran ]
+  %last = phi i32 [ 0, %entry ], [ %now, %leave ]
   br label %look
 look:
   %spins = phi i32 [ 0, %idle ], [ %spins.next, %spin ], [ 3000, %sleep ]
@@ -72,16 +79,21 @@ spin:
   %spins.next = add i32 %spins, 1
   br label %look
 sleep:
+  %before.sleep = atomicrmw add ptr %asleep.p, i32 1 seq_cst
   $WAIT
+  %after.sleep = atomicrmw sub ptr %asleep.p, i32 1 seq_cst
   br label %look
 go:
-  %plan = load ptr, ptr %plan.p
-  %stop = icmp eq ptr %plan, null
-  br i1 %stop, label %exit, label %ran
+  %entered = atomicrmw add ptr %inside.p, i32 1 seq_cst
+  %open = load atomic i32, ptr %open.p seq_cst, align 4
+  switch i32 %open, label %ran [ i32 0, label %leave
+                                 i32 2, label %exit ]
 ran:
-  %size = load i64, ptr %size.p
-  call void @walk(ptr %plan, i64 %worker, i64 %size)
-  %before = atomicrmw add ptr %done.p, i32 1 release
+  %plan = load ptr, ptr %plan.p
+  call void @walk(ptr %plan, i64 %worker)
+  br label %leave
+leave:
+  %left = atomicrmw sub ptr %inside.p, i32 1 seq_cst
   br label %idle
 exit:
   ret void
@@ -89,18 +101,22 @@ exit:
 
 define void @twofold_run(ptr %team, ptr %plan) {
 entry:
-  %done.p = getelementptr i8, ptr %team, i64 64
+  %open.p = getelementptr i8, ptr %team, i64 4
+  %inside.p = getelementptr i8, ptr %team, i64 64
+  %asleep.p = getelementptr i8, ptr %team, i64 68
   %plan.p = getelementptr i8, ptr %team, i64 128
   %size.p = getelementptr i8, ptr %team, i64 136
   %size = load i64, ptr %size.p
   %has.plan = icmp ne ptr %plan, null
-  br i1 %has.plan, label %reset, label %start
+  br i1 %has.plan, label %reset, label %wake
 reset:
   %n = load i64, ptr %plan
   %table.p = getelementptr i8, ptr %plan, i64 8
   %table = load ptr, ptr %table.p
-  %barrier.p = getelementptr i8, ptr %plan, i64 64
-  store i64 0, ptr %barrier.p
+  %alone.p = getelementptr i8, ptr %plan, i64 32
+  %alone = load i64, ptr %alone.p
+  %finished.p = getelementptr i8, ptr %plan, i64 64
+  store i64 0, ptr %finished.p
   br label %reset.look
 reset.look:
   %i = phi i64 [ 0, %reset ], [ %i.next, %reset.one ]
@@ -114,29 +130,35 @@ reset.one:
   %i.next = add i64 %i, 1
   br label %reset.look
 start:
-  %alone = icmp ule i64 %size, 1
-  br i1 %alone, label %solo, label %wake
-solo:
-  br i1 %has.plan, label %solo.walk, label %out
+  %by.plan = icmp ne i64 %alone, 0
+  %by.size = icmp ule i64 %size, 1
+  %solo = or i1 %by.plan, %by.size
+  br i1 %solo, label %solo.walk, label %wake
 solo.walk:
-  call void @walk(ptr %plan, i64 0, i64 1)
+  call void @walk(ptr %plan, i64 0)
   br label %out
 wake:
-  store atomic i32 0, ptr %done.p release, align 4
+  %state = select i1 %has.plan, i32 1, i32 2
   store ptr %plan, ptr %plan.p
+  store atomic i32 %state, ptr %open.p seq_cst, align 4
   %g = atomicrmw add ptr %team, i32 1 seq_cst
+  %asleep = load atomic i32, ptr %asleep.p seq_cst, align 4
+  %any.asleep = icmp ne i32 %asleep, 0
+  br i1 %any.asleep, label %call, label %woken.all
+call:
   $WAKE
+  br label %woken.all
+woken.all:
   br i1 %has.plan, label %mine, label %out
 mine:
-  call void @walk(ptr %plan, i64 0, i64 %size)
-  %others = sub i64 %size, 1
+  call void @walk(ptr %plan, i64 0)
+  store atomic i32 0, ptr %open.p seq_cst, align 4
   br label %wait
 wait:
   %waits = phi i32 [ 0, %mine ], [ %waits.next, %again ]
-  %d = load atomic i32, ptr %done.p acquire, align 4
-  %d.wide = zext i32 %d to i64
-  %all = icmp uge i64 %d.wide, %others
-  br i1 %all, label %out, label %wait.more
+  %inside = load atomic i32, ptr %inside.p seq_cst, align 4
+  %empty = icmp eq i32 %inside, 0
+  br i1 %empty, label %out, label %wait.more
 wait.more:
   $PAUSE
   %waits.next = add i32 %waits, 1
@@ -151,7 +173,7 @@ out:
   ret void
 }
 
-define internal void @walk(ptr %plan, i64 %worker, i64 %size) {
+define internal void @walk(ptr %plan, i64 %worker) {
 entry:
   %n = load i64, ptr %plan
   %table.p = getelementptr i8, ptr %plan, i64 8
@@ -160,13 +182,14 @@ entry:
   %bases = load ptr, ptr %bases.p
   %times.p = getelementptr i8, ptr %plan, i64 24
   %times = load ptr, ptr %times.p
-  %barrier.p = getelementptr i8, ptr %plan, i64 64
+  %finished.p = getelementptr i8, ptr %plan, i64 64
   %timed.any = icmp ne ptr %times, null
   %is.first = icmp eq i64 %worker, 0
   %timed = and i1 %timed.any, %is.first
   br label %launch
 launch:
   %i = phi i64 [ 0, %entry ], [ %i.next, %next ]
+  %total = phi i64 [ 0, %entry ], [ %total.next, %next ]
   %more = icmp ult i64 %i, %n
   br i1 %more, label %begin, label %out
 begin:
@@ -179,11 +202,13 @@ begin:
   %items = load i64, ptr %items.p
   %grain.p = getelementptr i8, ptr %e, i64 24
   %grain = load i64, ptr %grain.p
-  %after.p = getelementptr i8, ptr %e, i64 32
-  %after = load i64, ptr %after.p
+  %goal.p = getelementptr i8, ptr %e, i64 32
+  %goal = load i64, ptr %goal.p
   %counter.p = getelementptr i8, ptr %e, i64 64
+  %total.next = add i64 %total, %items
   br label %take
 take:
+  %own = phi i64 [ 0, %begin ], [ %own.next, %work ]
   %from = atomicrmw add ptr %counter.p, i64 %grain monotonic
   %some = icmp slt i64 %from, %items
   br i1 %some, label %work, label %taken
@@ -192,24 +217,22 @@ work:
   %over = icmp sgt i64 %to.full, %items
   %to = select i1 %over, i64 %items, i64 %to.full
   call void %fn(ptr %bases, ptr %words, i64 %from, i64 %to, i64 %worker)
+  %taken.now = sub i64 %to, %from
+  %own.next = add i64 %own, %taken.now
   br label %take
 taken:
-  %meet.flag = icmp ne i64 %after, 0
-  %meet = or i1 %meet.flag, %timed.any
-  br i1 %meet, label %meet.begin, label %next
-meet.begin:
-  %crowd = icmp ugt i64 %size, 1
-  br i1 %crowd, label %arrive, label %met
-arrive:
-  %a = atomicrmw add ptr %barrier.p, i64 1 acq_rel
-  %round = udiv i64 %a, %size
-  %round.next = add i64 %round, 1
-  %goal = mul i64 %round.next, %size
+  %did = icmp ne i64 %own, 0
+  br i1 %did, label %report, label %reported
+report:
+  %before = atomicrmw add ptr %finished.p, i64 %own acq_rel
+  br label %reported
+reported:
+  %meet.goal = select i1 %timed.any, i64 %total.next, i64 %goal
   br label %meet.look
 meet.look:
-  %spins = phi i32 [ 0, %arrive ], [ %spins.next, %meet.again ]
-  %b = load atomic i64, ptr %barrier.p acquire, align 8
-  %ready = icmp uge i64 %b, %goal
+  %spins = phi i32 [ 0, %reported ], [ %spins.next, %meet.again ]
+  %finished = load atomic i64, ptr %finished.p acquire, align 8
+  %ready = icmp sge i64 %finished, %meet.goal
   br i1 %ready, label %met, label %meet.wait
 meet.wait:
   $PAUSE

@@ -1,0 +1,56 @@
+"""The team of threads: the same results and no collapse with more threads than cores, and forks."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+
+import numpy as np
+import pytest
+
+import twofold as tf
+from twofold import config
+
+
+def _work(n: int) -> np.ndarray:
+    x = tf.from_numpy(np.arange(n * 64, dtype=np.float32).reshape(n, 64) / (64 * n))
+    y = (x * 2 + 1).sum(0, keepdim=True) * x
+    return (y @ x.T).sum(1).numpy()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 16])
+def test_same_bits_on_any_number_of_threads(threads: int) -> None:
+    with config.override(threads=1):
+        expected = _work(700)
+    with config.override(threads=threads):
+        for _ in range(20):
+            assert np.array_equal(_work(700), expected)
+
+
+def test_more_threads_than_cores_do_not_collapse() -> None:
+    seconds = {}
+    for threads in (1, 16):
+        with config.override(threads=threads):
+            _work(700)
+            begin = time.perf_counter()
+            for _ in range(50):
+                _work(700)
+            seconds[threads] = time.perf_counter() - begin
+    assert seconds[16] < 20 * seconds[1] + 1
+
+
+def _child(queue: multiprocessing.Queue) -> None:
+    queue.put(_work(300))
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
+def test_a_forked_child_computes() -> None:
+    expected = _work(300)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_child, args=(queue,))
+    child.start()
+    got = queue.get(timeout=60)
+    child.join(timeout=60)
+    assert np.array_equal(got, expected)
+    assert child.exitcode == 0
