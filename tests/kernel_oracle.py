@@ -1,4 +1,5 @@
-"""Loop kernels read by NumPy, one whole iteration space at a time: the oracle of fusion and emission."""
+"""Loop kernels read by NumPy, one whole iteration space at a time: the oracle of fusion and
+emission."""
 
 from __future__ import annotations
 

@@ -106,12 +106,16 @@ def test_higher_derivatives():
 @pytest.mark.parametrize(
     "f",
     [
-        lambda x, y: x @ y, lambda x, y: (x / y.t()).softmax(1), lambda x, y: x.log_softmax(0) * y.t(),
-        lambda x, y: x.var(1) + y.std(0), lambda x, y: x.prod(1) + y.prod(), lambda x, y: x ** y.t(),
+        lambda x, y: x @ y, lambda x, y: (x / y.t()).softmax(1),
+        lambda x, y: x.log_softmax(0) * y.t(),
+        lambda x, y: x.var(1) + y.std(0), lambda x, y: x.prod(1) + y.prod(),
+        lambda x, y: x ** y.t(),
         lambda x, y: tf.cat([x, y.t()], 1)[:, ::2].tanh(), lambda x, y: x.logsumexp(1) * y.norm(),
-        lambda x, y: tf.where(x > y.t(), x * x, y.t()), lambda x, y: x.clamp(0.3, 0.8) * y.t().max(),
+        lambda x, y: tf.where(x > y.t(), x * x, y.t()),
+        lambda x, y: x.clamp(0.3, 0.8) * y.t().max(),
         lambda x, y: x.max(1)[0] * y.amin(0), lambda x, y: (x.sigmoid(), y.erf()),
-        lambda x, y: tf.einsum("ij,jk,i->k", x, y, x[:, 0]), lambda x, y: x.flip(0).roll(1, 1) * y.t(),
+        lambda x, y: tf.einsum("ij,jk,i->k", x, y, x[:, 0]),
+        lambda x, y: x.flip(0).roll(1, 1) * y.t(),
     ],
 )  # fmt: skip
 def test_gradcheck(f):
@@ -142,7 +146,7 @@ def test_gradcheck_finds_faults():
 
 
 def test_modes():
-    """no_grad, enable_grad, inference_mode, set_grad_enabled; nested, as decorators, after errors."""
+    """no_grad, enable_grad, inference_mode, set_grad_enabled; nested, as decorators, in errors."""
     x = tf.ones(2, requires_grad=True)
     with tf.no_grad():
         y = x * 2
@@ -390,7 +394,7 @@ def test_distributions(dtype):
     """Moments and bounds."""
     tf.manual_seed(0)
     u = tf.rand(40000, dtype=dtype).double()
-    assert 0 <= u.min().item() and u.max().item() < 1 and abs(u.mean().item() - 0.5) < 0.01
+    assert u.min().item() >= 0 and u.max().item() < 1 and abs(u.mean().item() - 0.5) < 0.01
     assert abs(u.var().item() - 1 / 12) < 0.005
     n = tf.randn(40000, dtype=dtype).double()
     assert abs(n.mean().item()) < 0.02 and abs(n.std().item() - 1) < 0.02

@@ -278,7 +278,8 @@ def test_creation():
         lambda t: t.tensor([1, 2]), lambda t: t.tensor(2.5), lambda t: t.tensor([True]),
         lambda t: t.tensor([]), lambda t: t.tensor([[1, 2.5]]), lambda t: t.tensor(3,
         dtype=t.float16), lambda t: t.zeros(2, 3), lambda t: t.ones((2,), dtype=t.int32), lambda t:
-        t.full((2, 2), 7), lambda t: t.full((), 1.5), lambda t: t.arange(5), lambda t: t.arange(1, 2, 0.3),
+        t.full((2, 2), 7), lambda t: t.full((), 1.5), lambda t: t.arange(5),
+        lambda t: t.arange(1, 2, 0.3),
         lambda t: t.arange(5, 0, -2), lambda t: t.linspace(0, 1, 7), lambda t: t.logspace(0, 2, 5),
         lambda t: t.eye(3, 2), lambda t: t.zeros_like(t.ones(2, dtype=t.int64)),
         lambda t: t.full_like(t.ones(3), 4), lambda t: t.ones(2).new_zeros(3, 2),

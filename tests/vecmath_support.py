@@ -93,8 +93,8 @@ def apply(op: str, dtype: DType, *arrays: np.ndarray, lanes: int = 8, target: st
 
 
 def ulp_error(got: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """Distance of `got` from the more precise `exact` in units of the last place; inf where a NaN or an
-    infinity is not where it should be."""
+    """Distance of `got` from the more precise `exact` in units of the last place; inf where a NaN
+    or an infinity is not where it should be."""
     kind = got.dtype
     rounded = exact.astype(kind)
     with np.errstate(all="ignore"):

@@ -174,7 +174,8 @@ def _run(
 
 
 def _mark(node: Node) -> int:
-    """What names a node among results: a leaf's tensor, which may have had several values, or itself."""
+    """What names a node among results: a leaf's tensor, which may have had several values, or
+    itself."""
     target = node.target
     if target.__class__ is Target:
         op = node.structure.op

@@ -96,10 +96,10 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tens
     """`data` as a tensor: itself if it is one, sharing memory if it is an array of the same
     dtype."""
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)  # type: ignore[attr-defined]
+        return data if dtype is None else data.to(dtype)
     if isinstance(data, np.ndarray):
         shared = from_numpy(data)
-        return shared if dtype is None or shared.dtype is dtype else shared.to(dtype)  # type: ignore[attr-defined]
+        return shared if dtype is None or shared.dtype is dtype else shared.to(dtype)
     return tensor(data, dtype=dtype, device=device)
 
 

@@ -21,8 +21,8 @@ from .kernels.memory import FIRST_SLOT, MemoryPlan, plan_memory
 from .kernels.partition import strip
 from .kernels.schedule import Scheduler, output_buffer
 from .ops import interpret
-from .runtime.buffers import Buffer
 from .runtime import walker
+from .runtime.buffers import Buffer
 from .runtime.plan import Plan, PlanLaunch
 from .runtime.pool import Pool
 
@@ -33,10 +33,10 @@ _PROGRAM_LIMIT = 2048
 class Program:
     """A compiled graph: where its leaves and outputs go, and the plan that runs it.
 
-    `leaves` are (slot, index into the epoch's leaves); `scalars` are (index into the scalars' words,
-    index into the epoch's leaves, dtype). `outputs` are (slot, bytes). `results` say for each root
-    where its value is: ("output", position) or ("leaf", index); `kept` the same for nodes that a later
-    backward may read, by their position among the candidates.
+    `leaves` are (slot, index into the epoch's leaves); `scalars` are (index into the scalars'
+    words, index into the epoch's leaves, dtype). `outputs` are (slot, bytes). `results` say for
+    each root where its value is: ("output", position) or ("leaf", index); `kept` the same for nodes
+    that a later backward may read, by their position among the candidates.
     """
 
     plan: Plan

@@ -105,8 +105,8 @@ def cores() -> int:
 def _cgroup_quota() -> float | None:
     """CPU quota of this process's control group in cores, of version 2 or 1; None without one."""
     try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if limit == "max" else int(limit) / int(period)
+        quota, per = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(per)
     except (OSError, ValueError):
         pass
     try:

@@ -144,8 +144,8 @@ def text_of(x: Tensor, prefix: str = "tensor(") -> str:
         body = _text(values, write, 0 if values.ndim == 0 else width, len(prefix), cut)
         if not shown:
             parts.append(f"dtype={dtype}")
-    if x.grad_fn is not None:  # type: ignore[attr-defined]
-        parts.append(f"grad_fn={x.grad_fn}")  # type: ignore[attr-defined]
+    if x.grad_fn is not None:
+        parts.append(f"grad_fn={x.grad_fn}")
     elif x.requires_grad:
         parts.append("requires_grad=True")
     result = prefix + body

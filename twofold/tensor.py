@@ -14,7 +14,7 @@ import math
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,13 +58,12 @@ class Device:
     __slots__ = ("index", "type")
 
     def __init__(self, type: str | Device = "cpu", index: int | None = None) -> None:
-        if isinstance(type, Device):
-            type, index = type.type, type.index
-        kind, _, number = type.partition(":")
+        name = str(type)
+        kind, _, number = name.partition(":")
         if kind != "cpu":
-            raise RuntimeError(f"[device] this build has the device 'cpu' only; got {type!r}")
-        self.type = kind
-        self.index = int(number) if number else index
+            raise RuntimeError(f"[device] this build has the device 'cpu' only; got {name!r}")
+        self.type: str = kind
+        self.index: int | None = int(number) if number else index
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Device) and other.type == self.type
@@ -83,14 +82,14 @@ class Device:
 _CPU = Device("cpu")
 
 
-class Target(weakref.ref):  # type: ignore[type-arg]
+class Target(weakref.ref):
     """What a node knows of its tensor: a weak reference, hooks, and whether to keep the
     gradient."""
 
     __slots__ = ("hooks", "post_hooks", "retain")
 
     def __init__(self, tensor: Tensor) -> None:
-        super().__init__(tensor)
+        super().__init__(tensor)  # type: ignore[call-arg]
         self.hooks: dict[int, Callable[[Any], Any]] = {}
         self.post_hooks: dict[int, Callable[[Any], Any]] = {}
         self.retain = False
@@ -132,7 +131,7 @@ class Tensor:
     @staticmethod
     def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
         """A tensor of class `cls` on data's storage, cut from its history."""
-        result = object.__new__(cls)
+        result: Any = object.__new__(cls)
         if not require_grad and not data._window and not data.requires_grad:
             result._storage = data._storage
             return result
@@ -145,6 +144,37 @@ class Tensor:
         if require_grad:
             result.requires_grad_(True)
         return result
+
+    if TYPE_CHECKING:
+        # What the modules of `functions/` attach, for type checkers.
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __floordiv__(self, other: Any) -> Tensor: ...
+        def __mod__(self, other: Any) -> Tensor: ...
+        def __pow__(self, exponent: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __and__(self, other: Any) -> Tensor: ...
+        def __or__(self, other: Any) -> Tensor: ...
+        def __xor__(self, other: Any) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+        def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]
 
     # The value.
 
@@ -552,7 +582,7 @@ NAMES = dict(
 
 def rebuild(cls: type, array: np.ndarray, dtype: DType, requires_grad: bool, extra: dict) -> Any:
     """The tensor that a pickle describes."""
-    result = object.__new__(cls)
+    result: Any = object.__new__(cls)
     result._storage = Storage(engine.from_numpy(array, dtype))
     if requires_grad:
         result.requires_grad_(True)

@@ -37,8 +37,8 @@ def cotangents(
     hook: Callable[[Node, Node], Node] | None = None,
     release: bool = True,
 ) -> list[tuple[Node, Node]]:
-    """(node, cotangent) for what `outputs` depend on: nodes that have a target (leaves, tensors with
-    hooks), and nodes whose `id` is `wanted`.
+    """(node, cotangent) for what `outputs` depend on: nodes that have a target (leaves, tensors
+    with hooks), and nodes whose `id` is `wanted`.
 
     `seeds` are the cotangents of the outputs. `hook(node, cotangent)`, where given, may replace the
     cotangents of nodes that have a target before they are passed on. With `release`, no other pass

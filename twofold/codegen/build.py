@@ -60,8 +60,8 @@ def loop(
     body: Body,
     name: str = "loop",
 ) -> list[ir.Value]:
-    """for i = start; i < stop; i += step: carried = body(i, carried). Gives the last carried values;
-    the builder then stands behind the loop."""
+    """for i = start; i < stop; i += step: carried = body(i, carried). Gives the last carried
+    values; the builder then stands behind the loop."""
     before = builder.block
     head = builder.append_basic_block(f"{name}.head")
     inside = builder.append_basic_block(f"{name}.body")

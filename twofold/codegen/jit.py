@@ -132,8 +132,8 @@ def _compile(spec: Any, target: Target, emit: Emit, key: str) -> bytes:
 
 
 def compile_kernels(specs: Sequence[Any], emit: Emit, target: Target) -> list[int]:
-    """The address of each spec's function. Kernels not yet in the process are read from the cache on
-    disk, or compiled, several at once."""
+    """The address of each spec's function. Kernels not yet in the process are read from the cache
+    on disk, or compiled, several at once."""
     missing: dict[Any, str] = {}
     for spec in specs:
         if (spec, target) in _addresses:

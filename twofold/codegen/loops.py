@@ -12,8 +12,7 @@ from ..kernels.loops import LANES, LoopKernel, Reduce, Store
 from ..machine import Target
 from ..ops.scalar import Expr, postorder
 from .build import Words, i64, iota, kernel_function, loop, splat
-from .scalar import ExprEmitter, emit_const, emit_operation, load, memory_type, store
-from .scalar import llvm_type
+from .scalar import ExprEmitter, emit_const, emit_operation, llvm_type, load, memory_type, store
 
 _COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
 _DEAR = frozenset(
@@ -171,7 +170,7 @@ class _LoopEmitter:
 
             def step(
                 accs: list[ir.Value],
-                stage=stage,  # type: ignore[no-untyped-def]
+                stage=stage,
                 outside=outside,
             ) -> list[ir.Value]:
                 roots = [r.value for r in stage.reductions] + [t.value for t in stage.stores]
@@ -233,7 +232,7 @@ class _LoopEmitter:
             lanes = LANES
             start = self._flatten([self._identity(r, lanes) for r in stage.reductions])
 
-            def step(accs: list[ir.Value], stage=stage) -> list[ir.Value]:  # type: ignore
+            def step(accs: list[ir.Value], stage=stage) -> list[ir.Value]:
                 return self._walk_row(stage.reductions, stage.stores, accs)
 
             axes = list(range(self.kernel.n_outer, len(self.extents) - 1))
@@ -510,7 +509,8 @@ class _LoopEmitter:
     def _finish(
         self, k: int, reductions: Sequence[Reduce], final: list[ir.Value], lanes: int | None
     ) -> None:
-        """Note the results of stage k; with `lanes`, partial results are first combined as a tree."""
+        """Note the results of stage k; with `lanes`, partial results are first combined as a
+        tree."""
         values = iter(final)
         for i, r in enumerate(reductions):
             if r.op.startswith("arg"):

@@ -188,7 +188,8 @@ class _Emitter:
         n_rows: ir.Value,
         mask: ir.Value | None,
     ) -> None:
-        """`rows` x `columns` sums over a block of k, on from what C holds unless it is the first."""
+        """`rows` x `columns` sums over a block of k, on from what C holds unless it is the
+        first."""
         b, w, spec = self.builder, self.w, self.spec
         last = b.sub(n_rows, i64(1))
         a_rows, c_rows = [], []

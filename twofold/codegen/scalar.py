@@ -1,8 +1,9 @@
 """The scalar language as LLVM: each operation on one element or on a vector of any length.
 
-In registers a value has its type of computation: float16 and bfloat16 are floats, rounded after every
-operation (so a fused body equals one op after another, bit for bit), and bool is one bit. In memory
-float16 and bfloat16 are 16 bits and bool a byte of 0 or 1. `load` and `store` convert between the two.
+In registers a value has its type of computation: float16 and bfloat16 are floats, rounded after
+every operation (so a fused body equals one op after another, bit for bit), and bool is one bit. In
+memory float16 and bfloat16 are 16 bits and bool a byte of 0 or 1. `load` and `store` convert
+between the two.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ _MEMORY = {**_REGISTER, "bool": I8, "float16": I16, "bfloat16": I16}
 _EXACT = frozenset(
     "neg abs sign select min max copysign floor ceil trunc round fmod nextafter bitcast".split()
 )
-"""Operations whose float16 and bfloat16 results need no rounding: they have at most as many digits as
-the operands."""
+"""Operations whose float16 and bfloat16 results need no rounding: they have at most as many digits
+as the operands."""
 
 
 def llvm_type(dtype: DType, lanes: int) -> ir.Type:
@@ -220,7 +221,8 @@ def emit_operation(
 ) -> ir.Value:
     """The operation `op` of `ops/scalar.py` (any but a leaf) on register values.
 
-    May append basic blocks: go on building at the builder's position, not at a block kept from before.
+    May append basic blocks: go on building at the builder's position, not at a block kept from
+    before.
     """
     at = Lanes(builder, lanes, target)
     vecs = [at.wrap(a) for a in args]
@@ -262,7 +264,8 @@ def _minimum(a: Vec, b: Vec) -> Vec:
 
 
 def _maximum(a: Vec, b: Vec) -> Vec:
-    """The greater, the first of equals, NaN if either is: one instruction with a constant second."""
+    """The greater, the first of equals, NaN if either is: one instruction with a constant
+    second."""
     greatest = (b > a).select(b, a)
     return greatest if _is_number(b) else b.is_nan().select(b, greatest)
 
@@ -376,8 +379,8 @@ def _shift(op: str, a: Vec, b: Vec, signed: bool) -> Vec:
 def emit_cast(x: Vec, source: DType, to: DType) -> Vec:
     """`x` of type `source` converted to `to`.
 
-    Float to integer truncates. A value out of int32's range (int64's, for int64) saturates and NaN gives
-    0; within it, narrower integers take the low bits.
+    Float to integer truncates. A value out of int32's range (int64's, for int64) saturates and NaN
+    gives 0; within it, narrower integers take the low bits.
     """
     register = _REGISTER[to.name]
     if to is dtypes.bool_:
@@ -406,9 +409,9 @@ def _next_after_narrow(x: Vec, towards: Vec, dtype: DType) -> Vec:
 class ExprEmitter:
     """Emits expressions at a builder's position, each distinct one once.
 
-    `leaf` gives the value of a leaf other than a constant; a leaf with an argument (a guarded load) may
-    call `emit` on it. Values are remembered, so an emitter serves only code that its first user's block
-    dominates.
+    `leaf` gives the value of a leaf other than a constant; a leaf with an argument (a guarded load)
+    may call `emit` on it. Values are remembered, so an emitter serves only code that its first
+    user's block dominates.
     """
 
     def __init__(

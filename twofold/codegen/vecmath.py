@@ -4,8 +4,8 @@
 `Vec` is one value: its operators append instructions. Python numbers become constants of the other
 operand's type. One element (`lanes == 1`) is an LLVM scalar, more are an LLVM vector of any length.
 
-No operation here becomes a call into a C library, on any target: `fma` is used only where the machine
-has it, and `fma_or_two` is a product and a sum elsewhere.
+No operation here becomes a call into a C library, on any target: `fma` is used only where the
+machine has it, and `fma_or_two` is a product and a sum elsewhere.
 """
 
 from __future__ import annotations
@@ -134,7 +134,8 @@ class Lanes:
         return held
 
     def rarely(self, condition: Vec, usual: Vec, rare: Callable[[], Vec]) -> Vec:
-        """`usual`, but `rare()` in the lanes where `condition` holds; costs a branch where none does."""
+        """`usual`, but `rare()` in the lanes where `condition` holds; costs a branch where none
+        does."""
         b = self.builder
         before = b.block
         slow = b.append_basic_block("rare")
@@ -153,7 +154,8 @@ class Lanes:
 
 
 class Vec:
-    """One value a lane. Comparisons give lanes of bool; `&`, `|`, `^`, `~` act on bools and integers.
+    """One value a lane. Comparisons give lanes of bool; `&`, `|`, `^`, `~` act on bools and
+    integers.
 
     Integers are signed, save in `shr_logical`, `lt_unsigned` and where a name says so.
     """

@@ -146,7 +146,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """All products of elements of two vectors."""
     if input.dim() != 1 or vec2.dim() != 1:
         raise RuntimeError("outer: Expected 1-D arguments self and vec2")
-    return input.reshape(-1, 1) * vec2.reshape(1, -1)  # type: ignore[attr-defined]
+    return input.reshape(-1, 1) * vec2.reshape(1, -1)
 
 
 def _combined(input: Any, y: Tensor, beta: float, alpha: float) -> Tensor:
@@ -177,7 +177,7 @@ def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
     """beta * input + alpha * the sum of all products in two stacks."""
-    return _combined(input, bmm(batch1, batch2).sum(0), beta, alpha)  # type: ignore[attr-defined]
+    return _combined(input, bmm(batch1, batch2).sum(0), beta, alpha)
 
 
 @both(inplace=True)
@@ -226,14 +226,14 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix."""
     _require_rank("trace", input, 2, "input")
-    return input.diagonal().sum()  # type: ignore[attr-defined]
+    return input.diagonal().sum()
 
 
 @both()
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The diagonal of a matrix, or the matrix with a vector as its diagonal."""
     if input.dim() == 2:
-        return input.diagonal(diagonal).clone()  # type: ignore[attr-defined]
+        return input.diagonal(diagonal).clone()
     _require_rank("diag", input, 1, "input")
     return diag_embed(input, diagonal)
 
@@ -287,8 +287,8 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     rank = max(input.dim(), other.dim())
     a = (1,) * (rank - input.dim()) + tuple(input.shape)
     b = (1,) * (rank - other.dim()) + tuple(other.shape)
-    left = input.reshape(*[n for m in a for n in (m, 1)])  # type: ignore[attr-defined]
-    right = other.reshape(*[n for m in b for n in (1, m)])  # type: ignore[attr-defined]
+    left = input.reshape(*[n for m in a for n in (m, 1)])
+    right = other.reshape(*[n for m in b for n in (1, m)])
     return (left * right).reshape(*[n * m for n, m in zip(a, b)])
 
 

@@ -297,7 +297,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     tensor([1., 0.])
     """
     if input is None and other is None:
-        return condition.nonzero(as_tuple=True)  # type: ignore[attr-defined]
+        return condition.nonzero(as_tuple=True)
     if condition.dtype is not dtypes.bool_ and condition.dtype is not dtypes.uint8:
         raise RuntimeError("where expected condition to be a boolean tensor, but got a tensor "
                            "with "

@@ -271,7 +271,7 @@ def host_words(n: int, generator: Generator | None = None) -> np.ndarray:
     generator = generator or default_generator
     start = generator.take(n)
     counter = np.arange(start, start + n, dtype=np.int64)
-    return philox.random_bits(np.int64(generator.key), counter).view(np.uint32)
+    return philox.random_bits(np.asarray(generator.key, np.int64), counter).view(np.uint32)
 
 
 @function()
@@ -303,7 +303,7 @@ def normal(
 ) -> Tensor:  # fmt: skip
     """Normal numbers of these means and standard deviations."""
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
-        like = (mean if isinstance(mean, Tensor) else 0.0) + (
+        like: Any = (mean if isinstance(mean, Tensor) else 0.0) + (
             std * 0 if isinstance(std, Tensor) else 0.0
         )
         return randn(*like.shape, dtype=like.dtype, generator=generator) * std + mean

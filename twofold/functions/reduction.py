@@ -191,7 +191,7 @@ def std_mean(
 ) -> tuple[Tensor, Tensor]:
     """The standard deviation and the mean."""
     variance, mu = var_mean(input, dim, unbiased, keepdim, correction=correction)
-    return variance.sqrt(), mu  # type: ignore[attr-defined]
+    return variance.sqrt(), mu
 
 
 @both()
@@ -444,12 +444,12 @@ def isclose(
     """|input - other| <= atol + rtol * |other|, element by element."""
     near: Tensor = input == other
     if input.dtype.kind == "float":
-        gap = (input - other).abs()  # type: ignore[attr-defined]
-        near = near | ((gap <= atol + rtol * other.abs()) & other.isfinite() & gap.isfinite())  # type: ignore[attr-defined]
+        gap = (input - other).abs()
+        near = near | ((gap <= atol + rtol * other.abs()) & other.isfinite() & gap.isfinite())
         if equal_nan:
-            near = near | (input.isnan() & other.isnan())  # type: ignore[attr-defined]
+            near = near | (input.isnan() & other.isnan())
     else:
-        near = near | ((input - other).abs() <= atol + rtol * other.abs())  # type: ignore[attr-defined]
+        near = near | ((input - other).abs() <= atol + rtol * other.abs())
     return near
 
 

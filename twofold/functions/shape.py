@@ -227,7 +227,7 @@ def expand(self: Tensor, *sizes: Any) -> Tensor:
     lead = len(new) - len(shape)
     if lead < 0:
         raise RuntimeError(
-            f"expand({self.type()}{{{list(shape)}}}, size={new}): the number of sizes provided "  # type: ignore[attr-defined]
+            f"expand({self.type()}{{{list(shape)}}}, size={new}): the number of sizes provided "
             f"({len(new)}) must be greater or equal to the number of dimensions in the tensor "
             f"({len(shape)})"
         )
@@ -485,7 +485,7 @@ def vstack(tensors: Sequence[Tensor]) -> Tensor:
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """A copy, backwards along `dims`."""
     rank = input.dim()
-    return _copy(mv.flip(input._node(), {wrap_dim(a, rank) for a in shape_args(dims)}))
+    return _copy(mv.flip(input._node(), [wrap_dim(a, rank) for a in shape_args(dims)]))
 
 
 @both()

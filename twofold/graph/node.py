@@ -48,8 +48,9 @@ class Node:
     """One value of the graph: `op(*inputs, **attrs)`, or a leaf that holds its value.
 
     `target` is the tensor that gradients arriving at this node are accumulated into, as a weak
-    reference, for leaves that require a gradient. `released` says that a backward pass has gone through
-    and that no other one may. `serial` grows from node to node, so inputs have smaller ones than users.
+    reference, for leaves that require a gradient. `released` says that a backward pass has gone
+    through and that no other one may. `serial` grows from node to node, so inputs have smaller ones
+    than users.
     """
 
     __slots__ = (
@@ -104,7 +105,8 @@ class Node:
 
 
 class Leaf:
-    """The op of nodes that are given rather than computed: arrays, and Python numbers (`scalar`)."""
+    """The op of nodes that are given rather than computed: arrays, and Python numbers
+    (`scalar`)."""
 
     name = "leaf"
     kind = "leaf"

@@ -1,5 +1,5 @@
-"""Turn a group of nodes into a loop kernel: operands, words, and stages in an order that serves each
-value before it is used."""
+"""Turn a group of nodes into a loop kernel: operands, words, and stages in an order that serves
+each value before it is used."""
 
 from __future__ import annotations
 
@@ -143,7 +143,8 @@ def _store(builder: _Builder, group: Group, member: Member, expr: Expr) -> Store
 def copy_kernel(
     expr: Expr, shape: tuple[int, ...], number: int, dtype: DType, offset: int, strides: list[int]
 ) -> Built:
-    """A map over `shape` that writes `expr` into part of value `number`: at `offset`, by `strides`."""
+    """A map over `shape` that writes `expr` into part of value `number`: at `offset`, by
+    `strides`."""
     builder = _Builder(tuple(range(len(shape))))
     value = builder.rewrite(expr, lambda _: None)
     terms = tuple((a, s) for a, (s, n) in enumerate(zip(strides, shape)) if n > 1 and s)

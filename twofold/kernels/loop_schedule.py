@@ -1,5 +1,5 @@
-"""Schedule loop kernels: fewer axes, strides that the code can rely on, work items, and splits of long
-reductions.
+"""Schedule loop kernels: fewer axes, strides that the code can rely on, work items, and splits of
+long reductions.
 
 The words of a launch: two for each operand, then the extents, then the run-time strides operand by
 operand, then the size of a block (or of a chunk), then the kernel's own words.
@@ -160,8 +160,8 @@ def _merge(
 def _specialise(
     kernel: LoopKernel, arrays: Sequence[Operand], n_axes: int
 ) -> tuple[LoopKernel, list[int]]:
-    """Write into the accesses which strides are 0, and which are 1 along the lanes; gives the kernel
-    and the other strides in order."""
+    """Write into the accesses which strides are 0, and which are 1 along the lanes; gives the
+    kernel and the other strides in order."""
     lane = kernel.n_outer - 1 if kernel.vector == "outer" else n_axes - 1
     kinds: list[tuple[int | str, ...]] = []
     run_time: list[int] = []
@@ -176,7 +176,8 @@ def _specialise(
 
 
 def _splits(kernel: LoopKernel, inner: tuple[int, ...]) -> bool:
-    """Whether the reductions take more than one chunk; then they are split, whatever the threads."""
+    """Whether the reductions take more than one chunk; then they are split, whatever the
+    threads."""
     if not kernel.n_inner or not kernel.stages[0].reductions:
         return False
     walks = [s for s in kernel.stages if s.over_inner]

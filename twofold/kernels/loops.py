@@ -1,29 +1,30 @@
 """Loop kernels: fused elementwise work and reductions, as data.
 
-A loop kernel walks `outer` parallel axes and, for each point of them, runs its stages in order. A stage
-over the inner axes either reduces expressions to one value each (`Reduce`), or stores values for every
-inner point, or both; a stage that is not over the inner axes runs once a point. Later stages may use
-the results of earlier ones (`acc` leaves), so softmax is three stages of one kernel:
+A loop kernel walks `outer` parallel axes and, for each point of them, runs its stages in order. A
+stage over the inner axes either reduces expressions to one value each (`Reduce`), or stores values
+for every inner point, or both; a stage that is not over the inner axes runs once a point. Later
+stages may use the results of earlier ones (`acc` leaves), so softmax is three stages of one kernel:
 
-    outer rows, inner columns:  acc0 = max(x);  acc1 = sum(exp(x - acc0));  store exp(x - acc0) / acc1
+    outer rows, inner columns:
+        acc0 = max(x);  acc1 = sum(exp(x - acc0));  store exp(x - acc0) / acc1
 
-`vector` names the axis that lies along vector lanes: the last inner axis (rows), or the last outer axis
-(columns, and plain maps, which have no inner axes). Extents and strides other than 0 and 1 are run-time
-words; which strides are 0 or 1 is part of the kernel.
+`vector` names the axis that lies along vector lanes: the last inner axis (rows), or the last outer
+axis (columns, and plain maps, which have no inner axes). Extents and strides other than 0 and 1 are
+run-time words; which strides are 0 or 1 is part of the kernel.
 
 Leaves of the expressions (`ops/scalar.py`):
 
-    load   attr `Access`: an element of an operand; one argument, if any, is a bool guard: where it is
-           false, nothing is read and the value is 0
+    load   attr `Access`: an element of an operand; one argument, if any, is a bool guard: where it
+           is false, nothing is read and the value is 0
     index  attr axis: the position along an axis as int64 (outer axes first, then inner)
     word   attr k: run-time int64 word k of the kernel
     acc    attr (stage, i): the result of the stage's i-th reduction
 
-The order of a reduction follows from the inner extents alone (see `chunk_rows`): where lanes lie along
-the reduced axis, LANES partial results, element i to partial i mod LANES, combined as a tree; where they
-lie along a kept axis, one after the other. Both start afresh each `chunk` of the first inner axis, and
-the chunks' results are combined one after the other. So a kernel may be split over chunks without
-changing a bit.
+The order of a reduction follows from the inner extents alone (see `chunk_rows`): where lanes lie
+along the reduced axis, LANES partial results, element i to partial i mod LANES, combined as a tree;
+where they lie along a kept axis, one after the other. Both start afresh each `chunk` of the first
+inner axis, and the chunks' results are combined one after the other. So a kernel may be split over
+chunks without changing a bit.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ CHUNK = 8192
 """Elements that a reduction takes in, at most about, before it starts a new partial result."""
 
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin")
-"""`any` and `all` are of bool. `argmax` and `argmin` give the int64 flat position over the inner axes
-of the first extreme value; a NaN counts as extreme. `max` and `min` give NaN if any value is."""
+"""`any` and `all` are of bool. `argmax` and `argmin` give the int64 flat position over the inner
+axes of the first extreme value; a NaN counts as extreme. `max` and `min` give NaN if any value
+is."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Reduce:
 
 @dataclass(frozen=True)
 class Store:
-    """Write `value` to `access`. The guard, if any, is a bool: where it is false nothing is written."""
+    """Write `value` to `access`. The guard, if any, is a bool: where it is false nothing is
+    written."""
 
     access: Access
     value: Expr
@@ -83,8 +86,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class LoopKernel:
-    """One fused kernel. Operands are its inputs and outputs, by position; an operand that is both read
-    and written is read at the same point before it is written."""
+    """One fused kernel. Operands are its inputs and outputs, by position; an operand that is both
+    read and written is read at the same point before it is written."""
 
     name: str
     operands: tuple[DType, ...]

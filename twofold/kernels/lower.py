@@ -1,9 +1,9 @@
-"""Lower nodes to expressions over a kernel's axes: elementwise bodies are inlined into one another, and
-movement ops become positions.
+"""Lower nodes to expressions over a kernel's axes: elementwise bodies are inlined into one another,
+and movement ops become positions.
 
-What a kernel reads appears as `load` leaves whose attribute is a `Ref`: which value, and at which flat
-position. Numbers that depend on sizes appear as `word` leaves that carry the number; building a kernel
-turns both into operands and run-time words.
+What a kernel reads appears as `load` leaves whose attribute is a `Ref`: which value, and at which
+flat position. Numbers that depend on sizes appear as `word` leaves that carry the number; building
+a kernel turns both into operands and run-time words.
 """
 
 from __future__ import annotations
@@ -81,7 +81,12 @@ class Lowering:
         op = s.op
         if op.kind == "elementwise":
             return self._elementwise(node, index, guard)
-        x = node.inputs[0] if node.inputs else None
+        if op.name == "iota":
+            return self.position(index[0])
+        assert op is not LEAF
+        if not node.inputs:
+            raise Cut(node)
+        x = node.inputs[0]
         if op.name == "permute":
             source: list[Affine] = [ZERO] * len(index)
             for to, axis in enumerate(s.attrs[0]):
@@ -106,9 +111,6 @@ class Lowering:
             return self._reshape(node, index, guard)
         if op.name == "pad":
             return self._pad(node, index, guard)
-        if op.name == "iota":
-            return self.position(index[0])
-        assert op is not LEAF
         raise Cut(node)
 
     def _elementwise(self, node: Node, index: Index, guard: Expr | None) -> Expr:

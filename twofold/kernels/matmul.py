@@ -1,8 +1,8 @@
 """Matrix products: blocks of rows and columns as work items, register tiles within.
 
-Each output element is one sum over k in order, whatever the layout, the blocking and the threads. B is
-read where it lies if its columns are adjacent and few rows use it, else from panels of `tile_columns`
-columns packed by a launch of its own. A is read where it lies.
+Each output element is one sum over k in order, whatever the layout, the blocking and the threads. B
+is read where it lies if its columns are adjacent and few rows use it, else from panels of
+`tile_columns` columns packed by a launch of its own. A is read where it lies.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def schedule(
                 (Array(x.buffer, x.offset + i * s[0] * dtype.itemsize), s[1:])
                 for (x, _), s in zip((a, b, c), strides)
             ]
-            launches += schedule(dtype, m, n, k, batch[1:], *parts, target, threads)
+            launches += schedule(
+                dtype, m, n, k, batch[1:], parts[0], parts[1], parts[2], target, threads
+            )
         return launches
     count = batch[0] if batch else 1
     steps = [s[0] if batch else 0 for s in strides]
@@ -142,8 +144,8 @@ def _merge(batch: Sequence[int], strides: list[list[int]]) -> tuple[list[int], l
 
 
 def _blocks(m: int, panels: int, count: int, rows: int, threads: int) -> tuple[int, int]:
-    """Rows and panels of one work item: a block of A that stays in the second cache, and items enough
-    for the threads."""
+    """Rows and panels of one work item: a block of A that stays in the second cache, and items
+    enough for the threads."""
     row_block = min(-(-m // rows) * rows, 16 * rows)
     panel_block = min(panels, 64)
     wanted = threads * 4 if threads > 1 else 1

@@ -1,9 +1,9 @@
-"""The memory plan: where each buffer lies, which launches must wait for which, and the words of each
-launch.
+"""The memory plan: where each buffer lies, which launches must wait for which, and the words of
+each launch.
 
-Launches between two barriers form a phase and may run at once. A temporary lives from the phase that
-first writes it to the phase that last touches it; two that live in one phase never share memory, so
-reuse adds no waiting. Temporaries and threads' scratch lie in one arena.
+Launches between two barriers form a phase and may run at once. A temporary lives from the phase
+that first writes it to the phase that last touches it; two that live in one phase never share
+memory, so reuse adds no waiting. Temporaries and threads' scratch lie in one arena.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Fusion: cut a graph into groups of nodes, each to be one kernel.
 
 `decide` chooses the nodes whose values lie in memory; everything else is inlined into its users.
-`group` then merges the loops of those nodes. `may_join` says what is legal, `gain` what is worth it.
+`group` then merges the loops of those nodes. `may_join` says what is legal, `gain` what is worth
+it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from math import prod
 from ..graph.node import LEAF, Node
 from ..ops.scalar import Expr, postorder
 from .affine import Affine
-from .lower import Cut, Lowering, Ref, view
+from .lower import Cut, Lowering, view
 
 MAX_OPS = 160
 """Operations inlined into one value, at most about."""
@@ -112,8 +113,8 @@ def is_leaf(node: Node) -> bool:
 
 
 def _decide(p: Partition, roots: Sequence[Node]) -> None:
-    """Choose what is in memory: leaves, roots, reductions, templates and what they read, values used
-    more than once that are dear to compute, and what cannot be read through a reshape."""
+    """Choose what is in memory: leaves, roots, reductions, templates and what they read, values
+    used more than once that are dear to compute, and what cannot be read through a reshape."""
     uses: dict[int, int] = {}
     for node in p.order:
         if not is_leaf(node):
@@ -279,8 +280,8 @@ def may_join(p: Partition, group: Group, node: Node) -> Member | None:
     """`node` as a member of `group`, or None where that is not legal.
 
     Legal: the same domain (or, for a node over the kept axes, their extents); no way round through
-    another group; what it reads of the group lies at the very same point; and a second walk over the
-    domain only where rows stay in cache.
+    another group; what it reads of the group lies at the very same point; and a second walk over
+    the domain only where rows stay in cache.
     """
     if group.kind != "loops":
         return None
@@ -336,7 +337,8 @@ def may_join(p: Partition, group: Group, node: Node) -> Member | None:
 
 
 def gain(group: Group, member: Member) -> bool:
-    """Whether sharing a kernel saves memory traffic: both read one array, or one reads the other."""
+    """Whether sharing a kernel saves memory traffic: both read one array, or one reads the
+    other."""
     theirs = {m.number for m in group.members}
     for m in group.members:
         theirs.update(e.attr.node for e in m.refs if e.attr.position.terms)

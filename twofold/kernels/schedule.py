@@ -85,10 +85,9 @@ class Scheduler:
         """The groups, each after those it waits for, else in the order they were made."""
         waiting, done, result = list(self.partition.groups), 0, []
         while waiting:
-            for i, group in enumerate(waiting):
-                if not group.upstream & ~done:
-                    break
-            result.append(waiting.pop(i))
+            i = next(i for i, group in enumerate(waiting) if not group.upstream & ~done)
+            group = waiting.pop(i)
+            result.append(group)
             done |= 1 << group.position
         return result
 

@@ -1,8 +1,9 @@
 """The class of all primitives, and their registry.
 
-A primitive states, in one place: its shape and dtype rule (`infer`), its gradient, its batching rule,
-its NumPy reference, and a docstring with its formula. Families (`elementwise.py`, `reduce.py`, ...)
-supply most of these. A class that lacks one cannot be registered: the import fails.
+A primitive states, in one place: its shape and dtype rule (`infer`), its gradient, its batching
+rule, its NumPy reference, and a docstring with its formula. Families (`elementwise.py`,
+`reduce.py`, ...) supply most of these. A class that lacks one cannot be registered: the import
+fails.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ registry: dict[str, Op] = {}
 
 
 class Op:
-    """A primitive. Subclass it, set `name`, `params` and the members below, and `register` an instance.
+    """A primitive. Subclass it, set `name`, `params` and the members below, and `register` an
+    instance.
 
     `params` names the attributes, in order. `kind` tells the compiler how it is run: "elementwise",
     "reduce", "movement", or the name of the template that implements it. `differentiable` is False
-    where no gradient flows (comparisons, indices). `locates` records the user's line in each node, for
-    ops whose inputs may be wrong only at run time.
+    where no gradient flows (comparisons, indices). `locates` records the user's line in each node,
+    for ops whose inputs may be wrong only at run time.
     """
 
     name: str = ""
@@ -53,7 +55,7 @@ class Op:
 _MEMBERS = {
     "infer": "the shape and dtype rule: infer(types, attrs) -> Type",
     "gradient": "the gradient: gradient(node, g) -> a node or None for each input",
-    "batch": "the batching rule: batch(inputs, batched, attrs, size) -> a node with the batch first",
+    "batch": "the batching rule: batch(inputs, batched, attrs, size) -> a node, batch first",
     "reference": "the NumPy reference: reference(arrays, attrs, type) -> array",
 }
 

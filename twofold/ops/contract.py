@@ -1,15 +1,16 @@
 """Contractions: matrix products and convolutions.
 
-Convolutions are channels last and of any number of spatial axes *S: x (N, *S, C), w (O, *K, C / groups),
-y (N, *S', O) with S' = (S + before + after - dilation (K - 1) - 1) // stride + 1. The three of them are
-closed under differentiation. All sums are of products of one output's own terms; float16 and bfloat16
-are multiplied and added as float32.
+Convolutions are channels last and of any number of spatial axes *S: x (N, *S, C), w (O, *K, C /
+groups), y (N, *S', O) with S' = (S + before + after - dilation (K - 1) - 1) // stride + 1. The
+three of them are closed under differentiation. All sums are of products of one output's own terms;
+float16 and bfloat16 are multiplied and added as float32.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,8 @@ def _wide(x: np.ndarray) -> np.ndarray:
 
 
 class Matmul(Op):
-    """y[..., i, j] = sum over k of a[..., i, k] b[..., k, j]: (*B, m, k) and (*B, k, n) give (*B, m, n)."""
+    """y[..., i, j] = sum over k of a[..., i, k] b[..., k, j]: (*B, m, k) and (*B, k, n) give (*B,
+    m, n)."""
 
     name = "matmul"
     kind = "matmul"
@@ -72,7 +74,7 @@ class Matmul(Op):
 
 
 class _Convolution(Op):
-    params = ("stride", "padding", "dilation", "groups")
+    params: tuple[str, ...] = ("stride", "padding", "dilation", "groups")
 
     def batch(
         self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
@@ -92,8 +94,8 @@ class _Convolution(Op):
 
 
 class Conv(_Convolution):
-    """y[n, s, o] = sum over k, c of x[n, s stride + k dilation - before, c] w[o, k, c], where channel c
-    counts within the group of o."""
+    """y[n, s, o] = sum over k, c of x[n, s stride + k dilation - before, c] w[o, k, c], where
+    channel c counts within the group of o."""
 
     name = "conv"
     kind = "conv"
@@ -133,17 +135,18 @@ class Conv(_Convolution):
         x = np.pad(x, ((0, 0), *padding, (0, 0)))
         y = np.zeros(out.shape, x.dtype)
         c, o = w.shape[-1], w.shape[0] // groups
-        for k in itertools.product(*map(range, w.shape[1:-1])):
-            part = x[(slice(None), *taps(k, out.shape[1:-1], stride, dilation))]
+        for k in offsets(w.shape[1:-1]):
+            part = x[:, *taps(k, out.shape[1:-1], stride, dilation)]
             for g in range(groups):
-                weight = w[(slice(g * o, g * o + o), *k)]
+                weight = w[g * o : g * o + o, *k]
                 y[..., g * o : g * o + o] += part[..., g * c : g * c + c] @ weight.T
         return _round(y, out)
 
 
 class ConvInput(_Convolution):
-    """y[n, t, c] = sum of g[n, s, o] w[o, k, c] over all s, k, o with t = s stride + k dilation - before:
-    the gradient of conv for its input, and the transposed convolution. `spatial` are y's sizes."""
+    """y[n, t, c] = sum of g[n, s, o] w[o, k, c] over all s, k, o with t = s stride + k dilation -
+    before: the gradient of conv for its input, and the transposed convolution. `spatial` are y's
+    sizes."""
 
     name = "conv_input"
     kind = "conv_input"
@@ -177,18 +180,18 @@ class ConvInput(_Convolution):
         wide = [n + lo + hi for n, (lo, hi) in zip(spatial, padding)]
         y = np.zeros((g.shape[0], *wide, out.shape[-1]), g.dtype)
         c, o = w.shape[-1], w.shape[0] // groups
-        for k in itertools.product(*map(range, w.shape[1:-1])):
-            taps = (slice(None), *taps(k, g.shape[1:-1], stride, dilation))
+        for k in offsets(w.shape[1:-1]):
+            part = y[:, *taps(k, g.shape[1:-1], stride, dilation)]
             for i in range(groups):
-                weight = w[(slice(i * o, i * o + o), *k)]
-                y[taps][..., i * c : i * c + c] += g[..., i * o : i * o + o] @ weight
-        inner = tuple(slice(lo, lo + n) for n, (lo, _) in zip(spatial, padding))
-        return _round(y[(slice(None), *inner)], out)
+                weight = w[i * o : i * o + o, *k]
+                part[..., i * c : i * c + c] += g[..., i * o : i * o + o] @ weight
+        inner = (slice(lo, lo + n) for n, (lo, _) in zip(spatial, padding))
+        return _round(y[:, *inner], out)
 
 
 class ConvWeight(_Convolution):
-    """y[o, k, c] = sum over n, s of x[n, s stride + k dilation - before, c] g[n, s, o]: the gradient of
-    conv for its weight. `kernel` are y's sizes."""
+    """y[o, k, c] = sum over n, s of x[n, s stride + k dilation - before, c] g[n, s, o]: the
+    gradient of conv for its weight. `kernel` are y's sizes."""
 
     name = "conv_weight"
     kind = "conv_weight"
@@ -216,13 +219,18 @@ class ConvWeight(_Convolution):
         x = np.pad(x, ((0, 0), *padding, (0, 0)))
         y = np.zeros(out.shape, x.dtype)
         c, o = out.shape[-1], out.shape[0] // groups
-        for k in itertools.product(*map(range, kernel)):
-            part = x[(slice(None), *taps(k, g.shape[1:-1], stride, dilation))]
+        for k in offsets(kernel):
+            part = x[:, *taps(k, g.shape[1:-1], stride, dilation)]
             for i in range(groups):
                 left = g[..., i * o : i * o + o].reshape(-1, o)
                 right = part[..., i * c : i * c + c].reshape(-1, c)
-                y[(slice(i * o, i * o + o), *k)] = left.T @ right
+                y[i * o : i * o + o, *k] = left.T @ right
         return _round(y, out)
+
+
+def offsets(kernel: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    """The position of each element of a kernel, row-major."""
+    return itertools.product(*map(range, kernel))
 
 
 def taps(

@@ -1,8 +1,8 @@
 """Elementwise primitives: one value of each input gives one value of the output.
 
 Inputs broadcast against one another as in NumPy and have one dtype (promotion happens above). An op
-states its formula as a `body` in the scalar language and its gradient as a function of nodes; all else
-is the family's. To add one, add an entry here: nothing else need be touched.
+states its formula as a `body` in the scalar language and its gradient as a function of nodes; all
+else is the family's. To add one, add an entry here: nothing else need be touched.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ class Elementwise(Op):
 
 
 class Constant(Op):
-    """A number known when the graph is made: y = value, 0-d. Attributes: dtype and the value's bytes."""
+    """A number known when the graph is made: y = value, 0-d. Attributes: dtype and the value's
+    bytes."""
 
     name = "constant"
     params = ("dtype", "data")
@@ -584,7 +585,8 @@ relu = _define(
 
 
 class Cast(Elementwise):
-    """y = x converted to dtype: floats to integers are cut towards zero, numbers to bool are x != 0."""
+    """y = x converted to dtype: floats to integers are cut towards zero, numbers to bool are x !=
+    0."""
 
     name = "cast"
     params = ("dtype",)

@@ -11,7 +11,8 @@ from .scalar_numpy import to_held, to_stored
 
 
 def evaluate(roots: Sequence[Node], leaf: dict[int, np.ndarray]) -> list[np.ndarray]:
-    """The stored values of `roots`. `leaf` has the stored arrays of nodes that have a value, by id."""
+    """The stored values of `roots`. `leaf` has the stored arrays of nodes that have a value, by
+    id."""
     order = postorder(roots, pending_only=True)
     uses: dict[int, int] = {}
     for node in order:

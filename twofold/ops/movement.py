@@ -1,5 +1,5 @@
-"""Movement: the same values in another shape, order or place. Most cost nothing: kernels read through
-them."""
+"""Movement: the same values in another shape, order or place. Most cost nothing: kernels read
+through them."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ class Expand(Op):
 
 
 class Slice(Op):
-    """y[i] = x[start + i * step] along each axis; `bounds` has (start, size, step) an axis, with a step
-    below 0 to go backwards."""
+    """y[i] = x[start + i * step] along each axis; `bounds` has (start, size, step) an axis, with a
+    step below 0 to go backwards."""
 
     name = "slice"
     params = ("bounds",)
@@ -188,7 +188,8 @@ class SlicePut(Op):
 
 
 class Pad(Op):
-    """y = x with `value`, the second input (0-d), put around it; `widths` has (before, after) an axis."""
+    """y = x with `value`, the second input (0-d), put around it; `widths` has (before, after) an
+    axis."""
 
     name = "pad"
     params = ("widths",)

@@ -1,5 +1,5 @@
-"""Philox 4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as
-1, 2, 3" (SC 2011)."""
+"""Philox 4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy
+as 1, 2, 3" (SC 2011)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def block(key: tuple[int, int], counter: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def random_bits(key: np.ndarray, counter: np.ndarray) -> np.ndarray:
-    """The 32-bit word number `counter & 3` of block `counter >> 2` under the 64-bit `key`, as int32.
+    """The 32-bit word number `counter & 3` of block `counter >> 2` under the 64-bit `key`, as
+    int32.
 
     >>> random_bits(np.int64(0), np.arange(2)).astype(np.uint32)
     array([1713059221, 3783805784], dtype=uint32)

@@ -1,7 +1,7 @@
 """Reductions: many values of the input, along `axes`, give one value of the output.
 
-The reduced axes vanish from the shape. `axes` is a sorted tuple of non-negative axes. Sums and products
-keep the input's dtype; float16 and bfloat16 accumulate in float32.
+The reduced axes vanish from the shape. `axes` is a sorted tuple of non-negative axes. Sums and
+products keep the input's dtype; float16 and bfloat16 accumulate in float32.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class Prod(Reduce):
     accepts_bool = False
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
-        """The product of the others is y / x where x is not 0; where one x is 0, it is the product of
-        the rest; where two or more are, nothing."""
+        """The product of the others is y / x where x is not 0; where one x is 0, it is the product
+        of the rest; where two or more are, nothing."""
         (x,), (axes,) = node.inputs, node.attrs
         zero, one = ew.const_like(x, 0), ew.const_like(x, 1)
         is_zero = ew.eq(x, zero)
@@ -215,7 +215,8 @@ ARGMIN = register(ArgMin())
 
 
 def reduce(name: str, x: Node, axes: Sequence[int]) -> Node:
-    """The reduction called `name` of x over `axes` (non-negative); x itself for sums over no axes."""
+    """The reduction called `name` of x over `axes` (non-negative); x itself for sums over no
+    axes."""
     return make_node(get(name), (x,), (tuple(sorted(axes)),))
 
 

@@ -30,8 +30,9 @@ BINARY = "add sub mul min max".split()
 """Two of one type to that type; integers wrap. `min` and `max` give NaN if either operand is."""
 
 INTEGER = "truncdiv truncmod floordiv floormod and or xor shl shr".split()
-"""Two integers of one type to that type (`and`, `or`, `xor` also on bool). `floordiv` and `floormod`
-also take floats, with Python's meaning. Division of integers by zero gives 0, never a trap."""
+"""Two integers of one type to that type (`and`, `or`, `xor` also on bool). `floordiv` and
+`floormod` also take floats, with Python's meaning. Division of integers by zero gives 0, never a
+trap."""
 
 COMPARE = "lt le gt ge eq ne".split()
 """Two of one type to bool; comparisons with NaN are false, save `ne`."""

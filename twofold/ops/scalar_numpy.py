@@ -1,7 +1,7 @@
 """The scalar language read by NumPy: the oracle of elementwise ops.
 
-Values of float16 and bfloat16 are held as float32 and rounded after each operation, as compiled code
-does it. All other types are held as themselves.
+Values of float16 and bfloat16 are held as float32 and rounded after each operation, as compiled
+code does it. All other types are held as themselves.
 """
 
 from __future__ import annotations

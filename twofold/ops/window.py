@@ -1,4 +1,5 @@
-"""Windows: neighbourhoods of each position as axes of their own, their overlapping sum, and pooling.
+"""Windows: neighbourhoods of each position as axes of their own, their overlapping sum, and
+pooling.
 
 Channels last, with any number of spatial axes *S. A window has sizes *K; S' counts the windows (see
 `contract.output_sizes`; padding is done before). `windows` and `fold` are each other's gradients.
@@ -6,7 +7,6 @@ Channels last, with any number of spatial axes *S. A window has sizes *K; S' cou
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from math import prod
 
@@ -18,7 +18,7 @@ from ..graph.types import Type
 from . import elementwise as ew
 from . import movement as mv
 from .base import Op, register
-from .contract import output_sizes, taps
+from .contract import offsets, output_sizes, taps
 from .reduce import ARGMAX, SUM
 from .scalar_numpy import held_dtype, rounded
 
@@ -63,10 +63,8 @@ class Windows(Op):
         rank = len(kernel)
         y = np.zeros(out.shape, x.dtype)
         sizes = out.shape[1 : 1 + rank]
-        for k in itertools.product(*map(range, kernel)):
-            y[(slice(None), *(slice(None),) * rank, *k)] = x[
-                (slice(None), *taps(k, sizes, stride, dilation))
-            ]
+        for k in offsets(kernel):
+            y[:, *(slice(None),) * rank, *k] = x[:, *taps(k, sizes, stride, dilation)]
         return y
 
 
@@ -104,15 +102,15 @@ class Fold(Op):
         rank = len(kernel)
         y = np.zeros(out.shape, np.float64 if g.dtype.kind == "f" else g.dtype)
         sizes = g.shape[1 : 1 + rank]
-        for k in itertools.product(*map(range, kernel)):
-            part = g[(slice(None), *(slice(None),) * rank, *k)]
-            y[(slice(None), *taps(k, sizes, stride, dilation))] += part
+        for k in offsets(kernel):
+            part = g[:, *(slice(None),) * rank, *k]
+            y[:, *taps(k, sizes, stride, dilation)] += part
         return rounded(y.astype(held_dtype(out.dtype)), out.dtype)
 
 
 class PoolMax(Op):
-    """y[n, s, c] = the largest x[n, s stride + k dilation, c] over k; NaN if one is. The cotangent goes
-    to the first largest one."""
+    """y[n, s, c] = the largest x[n, s stride + k dilation, c] over k; NaN if one is. The cotangent
+    goes to the first largest one."""
 
     name = "pool_max"
     params = ("kernel", "stride", "dilation")

@@ -1,4 +1,5 @@
-"""Rewrites of the graph before it is cut into kernels: one file a pass, listed in order by `run`."""
+"""Rewrites of the graph before it is cut into kernels: one file a pass, listed in order by
+`run`."""
 
 from __future__ import annotations
 

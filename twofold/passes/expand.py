@@ -6,7 +6,8 @@
     pool_max(x)        =>  max over the axes of windows(x)
     fold(g)            =>  a sum of shifted parts, one for each element of the window
 
-With stride s, `fold` is done for each residue of the position by s, and the residues are interleaved.
+With stride s, `fold` is done for each residue of the position by s, and the residues are
+interleaved.
 """
 
 from __future__ import annotations
@@ -154,8 +155,8 @@ def _residue(
     stride: tuple[int, ...],
     dilation: tuple[int, ...],
 ) -> Node:
-    """y[q] for positions q stride + residue: the sum over k of g[q + (residue - k dilation) / stride, k]
-    where that is a whole number."""
+    """y[q] for positions q stride + residue: the sum over k of g[q + (residue - k dilation) /
+    stride, k] where that is a whole number."""
     rank = len(kernel)
     total: Node | None = None
     for k in itertools.product(*map(range, kernel)):

@@ -1,12 +1,12 @@
 """Pull permutes towards the roots, where they cancel one another.
 
-Convolution and pooling work channels last; programs hold images channels first, so each is wrapped in
-permutes. Moving a permute over what lies between lets it meet the next one's inverse:
+Convolution and pooling work channels last; programs hold images channels first, so each is wrapped
+in permutes. Moving a permute over what lies between lets it meet the next one's inverse:
 
     permute(relu(permute(x, 0312) + bias), 0231)  =>  relu(x + bias')
 
-A permute moves over an elementwise op if every other large operand is permuted alike (small ones, such
-as a bias, are permuted back at no cost), and over pads, slices and reductions always.
+A permute moves over an elementwise op if every other large operand is permuted alike (small ones,
+such as a bias, are permuted back at no cost), and over pads, slices and reductions always.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def _permuted(x: Node) -> tuple[Node, tuple[int, ...]] | None:
 
 
 def _over_elementwise(node: Node) -> Node | None:
-    """f(permute(x, p), permute(y, p), small) = permute(f(x, y, permute(small, inverse of p)), p)."""
+    """f(permute(x, p), permute(y, p), small) = permute(f(x, y, permute(small, inverse of p)),
+    p)."""
     shape = node.structure.shape
     rank, size = len(shape), prod(shape)
     axes: tuple[int, ...] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..graph import node as graph
 from ..graph.node import Node, postorder
@@ -11,7 +11,7 @@ Rule = Callable[[Node], Node | None]
 """Gives what a node (whose inputs are rewritten) is replaced with, or None to leave it."""
 
 
-def rewrite(roots: Sequence[Node], rules: dict[str, Sequence[Rule]]) -> list[Node]:
+def rewrite(roots: Sequence[Node], rules: Mapping[str, Sequence[Rule]]) -> list[Node]:
     """`roots` with the rules of each op applied until none applies.
 
     A rule must make the graph smaller, or move an op one way only, so that this ends.
@@ -40,7 +40,7 @@ def rewrite(roots: Sequence[Node], rules: dict[str, Sequence[Rule]]) -> list[Nod
         graph.recorder.grad_enabled = enabled
 
 
-def _settle(node: Node, rules: dict[str, Sequence[Rule]], unique: dict[tuple, Node]) -> Node:
+def _settle(node: Node, rules: Mapping[str, Sequence[Rule]], unique: dict[tuple, Node]) -> Node:
     """Apply the rules to `node`, and to the new nodes they make, until none applies."""
     changed = True
     while changed and node.value is None:
@@ -57,7 +57,7 @@ def _settle(node: Node, rules: dict[str, Sequence[Rule]], unique: dict[tuple, No
     return unique.setdefault(key, node)
 
 
-def _settle_new(node: Node, rules: dict[str, Sequence[Rule]], unique: dict[tuple, Node]) -> Node:
+def _settle_new(node: Node, rules: Mapping[str, Sequence[Rule]], unique: dict[tuple, Node]) -> Node:
     """Rewrite the inputs that a rule made afresh, which no walk has seen."""
     if node.value is not None or not node.inputs:
         return node

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ..graph.node import Node
 from ..ops import elementwise as ew
 from ..ops import movement as mv
-from .rewrite import rewrite
+from .rewrite import Rule, rewrite
 
 
 def simplify(roots: Sequence[Node]) -> list[Node]:
@@ -125,7 +125,7 @@ def _position_of_one(node: Node) -> Node | None:
     return mv.expand(ew.constant(0, node.dtype), node.shape)
 
 
-RULES = {
+RULES: dict[str, list[Rule]] = {
     **{name: [_reduce_nothing] for name in ("sum", "prod", "max", "min", "any", "all")},
     "argmax": [_position_of_one],
     "argmin": [_position_of_one],

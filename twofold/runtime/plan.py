@@ -56,8 +56,8 @@ class KernelError(Exception):
 
 
 class Plan:
-    """Launches, ready to run. Slot 0 of the bases is the error record (code, value, extent, launch as
-    int64), slot 1 the arena, slot 2 the run-time numbers; the others are given with each run."""
+    """Launches, ready to run. Slot 0 of the bases is the error record (code, value, extent, launch
+    as int64), slot 1 the arena, slot 2 the run-time numbers; the others are given with each run."""
 
     def __init__(
         self, launches: Sequence[PlanLaunch], n_slots: int, arena_bytes: int, n_scalars: int

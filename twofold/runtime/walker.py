@@ -1,16 +1,16 @@
 """The native code that walks a plan: worker loop, shared counters, barriers. As LLVM text.
 
-A team is 256 bytes: @0 i32 generation, @4 i32 whether the plan is open, @64 i32 workers inside, @68 i32
-workers asleep, @128 pointer to the plan, @136 i64 size of the team. A plan is 128 bytes: @0 i64
+A team is 256 bytes: @0 i32 generation, @4 i32 whether the plan is open, @64 i32 workers inside, @68
+i32 workers asleep, @128 pointer to the plan, @136 i64 size of the team. A plan is 128 bytes: @0 i64
 launches, @8 table, @16 bases, @24 times or null, @32 i64 whether the caller walks it alone, @64 i64
 items done. An entry of the table is 128 bytes: @0 function, @8 words, @16 items, @24 grain, @32 i64
 items done by the end of this launch if all threads meet then, else 0, @64 next item.
 
-Threads meet where the count of items done says that all work before is finished, not where a number of
-threads has arrived. So a worker that the system has not woken, or has put aside, is waited for only if
-it holds an item: on a crowded machine the caller does the work of those that are late. A worker enters
-(@64) before it looks whether the plan is still open (@4); the caller closes the plan before it waits
-for those inside, so none is left in a plan that is over.
+Threads meet where the count of items done says that all work before is finished, not where a number
+of threads has arrived. So a worker that the system has not woken, or has put aside, is waited for
+only if it holds an item: on a crowded machine the caller does the work of those that are late. A
+worker enters (@64) before it looks whether the plan is still open (@4); the caller closes the plan
+before it waits for those inside, so none is left in a plan that is over.
 """
 
 from __future__ import annotations
