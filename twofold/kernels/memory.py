@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..abi import ALIGNMENT, PADDING
 from ..errors import InternalError
-from ..runtime.abi import ALIGNMENT, PADDING
 from .launch import Array, Buffer, Launch, Scratch
 
 ERROR_SLOT, ARENA_SLOT, SCALARS_SLOT, FIRST_SLOT = 0, 1, 2, 3

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .abi import ALIGNMENT, PADDING
+from ..abi import ALIGNMENT, PADDING
 
 _free: dict[int, list[tuple[int, np.ndarray]]] = {}
 _lock = threading.Lock()
