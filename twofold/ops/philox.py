@@ -31,7 +31,7 @@ def random_bits(key: np.ndarray, counter: np.ndarray) -> np.ndarray:
     int32.
 
     >>> random_bits(np.int64(0), np.arange(2)).astype(np.uint32)
-    array([1713059221, 3783805784], dtype=uint32)
+    array([1713891541, 3781805453], dtype=uint32)
     """
     k = int(np.asarray(key).reshape(-1)[0]) & 0xFFFFFFFFFFFFFFFF
     n = np.asarray(counter, np.int64).view(np.uint64)
