@@ -17,3 +17,12 @@ def message(op: str, rule: str, got: object = None, hint: str | None = None) -> 
     if hint is not None:
         text += f"; try {hint}"
     return text
+
+
+class BadValue(Exception):
+    """A value that an op cannot work with, found by its reference as it ran. Whoever runs the op turns
+    it into the user's error."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__(value)
+        self.value = value

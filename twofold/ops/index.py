@@ -1,0 +1,393 @@
+"""Indexing by arrays: gather reads at positions that are data, scatters write at them.
+
+Positions pass through `checked` first, which wraps negative ones and refuses those out of range; `gather`
+and the scatters trust theirs. A gather is inlined into its users as a load at a computed position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from .. import dtypes
+from ..errors import BadValue
+from ..graph.node import Node
+from ..graph.node import make as make_node
+from ..graph.types import Type
+from . import elementwise as ew
+from . import movement as mv
+from .base import Op, no_gradient, register, require_same_dtype
+from .scalar_numpy import rounded
+
+Errors = tuple[type[Exception], str]
+
+_PLACE = "index {value} is out of bounds for dimension {dim} with size {size}"
+
+STYLES: dict[str, tuple[bool, type[Exception], str]] = {
+    "index": (True, IndexError, _PLACE),
+    "gather": (False, RuntimeError, _PLACE),
+    "select": (False, IndexError, "index out of range in self; got {value} for size {size}"),
+    "target": (False, IndexError, "Target {value} is out of bounds for {size} classes"),
+    "take": (
+        True,
+        IndexError,
+        "out of range: tried to access index {value} on a tensor of {size} elements",
+    ),
+}
+"""For each way of indexing: whether negative positions count from the end, and the error."""
+
+
+class Checked(Op):
+    """y = i, or i + size where i < 0 and the style wraps: int64 positions on an axis of `size`.
+
+    Positions outside raise when they are met, with the style's words and the user's line. `dim` is the
+    axis as the user counts it.
+    """
+
+    name = "checked"
+    params = ("size", "dim", "style")
+    kind = "checked"
+    differentiable = False
+    locates = True
+    gradient = no_gradient
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        (i,), (size, dim, _) = types, attrs
+        if i.dtype is not dtypes.int64:
+            raise RuntimeError(f"[index] positions are int64; got {i.dtype}")
+        if size == 0 and i.size:
+            raise IndexError(f"[index] index is out of bounds for dimension {dim} with size 0")
+        return i
+
+    def batch(
+        self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+    ) -> Node:
+        return make_node(self, tuple(inputs), attrs)
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        i, (size, _, style) = arrays[0], attrs
+        moved = np.where(i < 0, i + size, i) if STYLES[style][0] else i
+        bad = (moved < 0) | (moved >= size)
+        if bad.any():
+            raise BadValue(int(i[bad].flat[0]))
+        return moved
+
+    def fault(self, node: Node, value: int) -> Exception:
+        """The error for a position that is out of range, with the line that asked for it."""
+        size, dim, style = node.attrs
+        _, kind, text = STYLES[style]
+        message = f"[{style}] " + text.format(value=value, dim=dim, size=size)
+        if node.location is not None:
+            file, line, function = node.location
+            message += f"; asked for in {file}, line {line}, in {function}"
+        return kind(message)
+
+
+class Ravel(Op):
+    """y = (i_1 * n_2 + i_2) * n_3 + ...: positions on several axes as one on the axes' product; int64.
+    `sizes` are the n, one for each input; all inputs have one shape."""
+
+    name = "ravel_index"
+    params = ("sizes",)
+    kind = "ravel_index"
+    differentiable = False
+    gradient = no_gradient
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        if any(t != types[0] for t in types) or types[0].dtype is not dtypes.int64:
+            raise RuntimeError(f"[ravel_index] takes int64 positions of one shape; got {types}")
+        return types[0]
+
+    def batch(
+        self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+    ) -> Node:
+        return make_node(self, _all_batched(inputs, batched, size), attrs)
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        total = np.zeros(out.shape, np.int64)
+        for i, n in zip(arrays, attrs[0], strict=True):
+            total = total * n + i
+        return total
+
+
+class Gather(Op):
+    """y[b, s, r] = x[b, i_1[b, s], ..., i_k[b, s], r] with x: (*B, n_1, ..., n_k, *R), each i: (*B, *S)
+    int64 in range, y: (*B, *S, *R). `batch_rank` is the number of axes in B.
+
+    Gradient: each g is added to the x it was read from.
+    """
+
+    name = "gather"
+    params = ("batch_rank",)
+    kind = "gather"
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        x, first = types[0], types[1]
+        (rank,) = attrs
+        fits = (
+            all(t.shape == first.shape and t.dtype is dtypes.int64 for t in types[1:])
+            and x.shape[:rank] == first.shape[:rank]
+            and len(x.shape) >= rank + len(types) - 1
+        )
+        if not fits:
+            raise RuntimeError(f"[gather] shapes do not fit; got {types} with {rank} batch axes")
+        return x.with_shape(first.shape + x.shape[rank + len(types) - 1 :])
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        x, *indices = node.inputs
+        # Sums of many small terms are kept in float32.
+        wide = g.dtype.compute
+        total = scatter(
+            "scatter_add",
+            mv.expand(ew.constant(0, wide), x.shape),
+            ew.cast(g, wide),
+            indices,
+            node.attrs[0],
+        )
+        return (ew.cast(total, g.dtype), *(None for _ in indices))
+
+    def batch(
+        self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+    ) -> Node:
+        (rank,) = attrs
+        if not batched[0] and not rank:
+            return make_node(self, (inputs[0], *_all_batched(inputs[1:], batched[1:], size)), attrs)
+        return make_node(self, _all_batched(inputs, batched, size), (rank + 1,))
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        x, *indices = arrays
+        return x[_grids(indices, attrs[0])]
+
+
+def _all_batched(
+    inputs: Sequence[Node], batched: Sequence[bool], size: int
+) -> tuple[Node, ...]:
+    """The inputs, each with the batch as its first axis."""
+    return tuple(
+        x if is_batched else mv.expand(x, (size, *x.shape)) for x, is_batched in zip(inputs, batched)
+    )
+
+
+def _grids(indices: Sequence[np.ndarray], rank: int) -> tuple[np.ndarray, ...]:
+    """NumPy's index for positions that share their first `rank` axes with what they index."""
+    shape = indices[0].shape
+    batch = [
+        np.arange(n).reshape((-1,) + (1,) * (len(shape) - a - 1))
+        for a, n in enumerate(shape[:rank])
+    ]
+    return (*batch, *indices)
+
+
+class Scatter(Op):
+    """The family: y = x, then for s = 0, 1, ...: y[b, i[b, s], r] = f(y[b, i[b, s], r], v[b, s, r]),
+    with x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range. The order of s is kept for each element."""
+
+    kind = "scatter"
+    function: str = ""
+    """f as an operation of the scalar language; "set" for f(a, b) = b."""
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        x, v, i = types
+        require_same_dtype(self.name, types[:2])
+        fits = (
+            len(x.shape) == 3
+            and i.dtype is dtypes.int64
+            and v.shape == (*i.shape, x.shape[2])
+            and i.shape[0] == x.shape[0]
+        )
+        if not fits:
+            raise RuntimeError(f"[{self.name}] shapes do not fit; got {types}")
+        return x
+
+    def batch(
+        self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+    ) -> Node:
+        whole = _all_batched(inputs, batched, size)
+        merged = [mv.reshape(x, (size * x.shape[1], *x.shape[2:])) for x in whole]
+        return mv.reshape(make_node(self, tuple(merged), attrs), whole[0].shape)
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        x, v, i = arrays
+        y = x.copy()
+        at = (np.arange(i.shape[0])[:, None], i)
+        with np.errstate(all="ignore"):
+            if self.function == "set":
+                for s in range(i.shape[1]):
+                    y[at[0][:, 0], i[:, s]] = v[:, s]
+            elif out.dtype.compute is out.dtype:
+                _UFUNCS[self.function].at(y, at, v)
+            else:
+                for s in range(i.shape[1]):
+                    here = (at[0][:, 0], i[:, s])
+                    y[here] = rounded(_UFUNCS[self.function](y[here], v[:, s]), out.dtype)
+        return y
+
+
+_UFUNCS = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+
+
+def _picked(x: Node, i: Node) -> Node:
+    """x at the positions of a scatter."""
+    return make_node(GATHER, (x, i), (1,))
+
+
+def _if_needed(x: Node, partial: Node) -> Node | None:
+    return partial if x.requires_grad else None
+
+
+class ScatterAdd(Scatter):
+    """y[b, i[b, s], r] = x[b, i[b, s], r] + the sum of v[b, s, r] over all s with that position, in the
+    order of s. x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
+
+    name = "scatter_add"
+    function = "add"
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        x, v, i = node.inputs
+        return _if_needed(x, g), _if_needed(v, _picked(g, i)) if v.requires_grad else None, None
+
+
+class ScatterSet(Scatter):
+    """y[b, i[b, s], r] = v[b, s, r], the last s where several have one position, else x[b, n, r].
+    x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
+
+    name = "scatter_set"
+    function = "set"
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        x, v, i = node.inputs
+        zero = mv.expand(ew.constant(0, g.dtype), v.shape)
+        return (
+            make_node(self, (g, zero, i), ()) if x.requires_grad else None,
+            ew.where(_is_last(x, i), _picked(g, i), zero) if v.requires_grad else None,
+            None,
+        )
+
+
+def _is_last(x: Node, i: Node) -> Node:
+    """Whether each s is the last with its position: (B, S, 1) bool."""
+    b, s = i.shape
+    order = mv.expand(mv.reshape(mv.iota(s), (1, s, 1)), (b, s, 1))
+    none = mv.expand(ew.constant(0, dtypes.int64), (b, x.shape[1], 1))
+    last = make_node(SCATTER_SET, (none, order, i), ())
+    return ew.eq(_picked(last, i), order)
+
+
+class ScatterMul(Scatter):
+    """y[b, i[b, s], r] = x[b, i[b, s], r] times the product of v[b, s, r] over all s with that position.
+    x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
+
+    name = "scatter_mul"
+    function = "mul"
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        """The product of the other factors: y / x where x is not 0; the product of the rest where one
+        factor is 0; else nothing."""
+        x, v, i = node.inputs
+        zero = ew.constant(0, g.dtype)
+        one = ew.constant(1, g.dtype)
+
+        def filled(a: Node) -> Node:
+            return ew.where(ew.eq(a, zero), one, a)
+
+        def zeros(a: Node) -> Node:
+            return ew.cast(ew.eq(a, zero), g.dtype)
+
+        rest = make_node(self, (filled(x), filled(v), i), ())
+        count = make_node(SCATTER_ADD, (zeros(x), zeros(v), i), ())
+
+        def factor(a: Node, g: Node, rest: Node, count: Node) -> Node:
+            alone = ew.where(ew.eq(a, zero), ew.eq(count, one), ew.eq(count, zero))
+            return ew.mul(g, ew.where(alone, ew.div(rest, filled(a)), zero))
+
+        return (
+            factor(x, g, rest, count) if x.requires_grad else None,
+            factor(v, *(_picked(a, i) for a in (g, rest, count))) if v.requires_grad else None,
+            None,
+        )
+
+
+class _ScatterExtreme(Scatter):
+    """The cotangent is shared evenly among equal extremes."""
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        x, v, i = node.inputs
+        own = ew.cast(ew.eq(x, node), g.dtype)
+        theirs = ew.cast(ew.eq(v, _picked(node, i)), g.dtype)
+        count = make_node(SCATTER_ADD, (own, theirs, i), ())
+        share = ew.div(g, count)
+        return (
+            ew.mul(own, share) if x.requires_grad else None,
+            ew.mul(theirs, _picked(share, i)) if v.requires_grad else None,
+            None,
+        )
+
+
+class ScatterMax(_ScatterExtreme):
+    """y[b, i[b, s], r] = the largest of x[b, i[b, s], r] and all v[b, s, r] with that position; NaN if
+    one is. x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
+
+    name = "scatter_max"
+    function = "max"
+
+
+class ScatterMin(_ScatterExtreme):
+    """y[b, i[b, s], r] = the smallest of x[b, i[b, s], r] and all v[b, s, r] with that position; NaN if
+    one is. x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
+
+    name = "scatter_min"
+    function = "min"
+
+
+CHECKED = register(Checked())
+RAVEL = register(Ravel())
+GATHER = register(Gather())
+SCATTER_ADD = register(ScatterAdd())
+SCATTER_SET = register(ScatterSet())
+SCATTER_MUL = register(ScatterMul())
+SCATTER_MAX = register(ScatterMax())
+SCATTER_MIN = register(ScatterMin())
+_SCATTERS = {
+    op.name: op for op in (SCATTER_ADD, SCATTER_SET, SCATTER_MUL, SCATTER_MAX, SCATTER_MIN)
+}
+
+
+def checked(i: Node, size: int, dim: int, style: str = "index") -> Node:
+    """Integer positions on an axis of `size` as int64, in range (see `STYLES`)."""
+    return make_node(CHECKED, (ew.cast(i, dtypes.int64),), (size, dim, style))
+
+
+def ravel(indices: Sequence[Node], sizes: Sequence[int]) -> Node:
+    """Positions on several axes as one on their product."""
+    if len(indices) == 1:
+        return indices[0]
+    return make_node(RAVEL, tuple(indices), (tuple(sizes),))
+
+
+def gather(x: Node, indices: Sequence[Node], batch_rank: int = 0) -> Node:
+    """x (*B, n_1, ..., n_k, *R) at checked positions (*B, *S): (*B, *S, *R)."""
+    return make_node(GATHER, (x, *indices), (batch_rank,))
+
+
+def scatter(mode: str, x: Node, v: Node, indices: Sequence[Node], batch_rank: int = 0) -> Node:
+    """x (*B, n_1, ..., n_k, *R) with v (*B, *S, *R) written at checked positions (*B, *S); `mode` is
+    the name of the op."""
+    end = batch_rank + len(indices)
+    batch, sizes, rest = x.shape[:batch_rank], x.shape[batch_rank:end], x.shape[end:]
+    b, n, r = prod(batch), prod(sizes), prod(rest)
+    s = prod(indices[0].shape[batch_rank:])
+    rows = mv.reshape(ravel(indices, sizes), (b, s))
+    y = make_node(
+        _SCATTERS[mode], (mv.reshape(x, (b, n, r)), mv.reshape(v, (b, s, r)), rows), ()
+    )
+    return mv.reshape(y, x.shape)
