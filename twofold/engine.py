@@ -23,7 +23,7 @@ from .kernels.schedule import Scheduler, output_buffer
 from .ops import interpret
 from .runtime import walker
 from .runtime.buffers import Buffer
-from .runtime.plan import Plan, PlanLaunch
+from .runtime.plan import KernelError, Plan, PlanLaunch
 from .runtime.pool import Pool
 
 _PROGRAM_LIMIT = 2048
@@ -36,7 +36,8 @@ class Program:
     `leaves` are (slot, index into the epoch's leaves); `scalars` are (index into the scalars'
     words, index into the epoch's leaves, dtype). `outputs` are (slot, bytes). `results` say for
     each root where its value is: ("output", position) or ("leaf", index); `kept` the same for nodes
-    that a later backward may read, by their position among the candidates.
+    that a later backward may read, by their position among the candidates. `sites` tell which
+    node a kernel's error record means (see `_sites`).
     """
 
     plan: Plan
@@ -46,6 +47,7 @@ class Program:
     outputs: list[tuple[int, int]]
     results: list[tuple[str, int]]
     kept: list[tuple[int, int]]
+    sites: dict[int, int] = field(default_factory=dict)
     bases: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
@@ -88,14 +90,17 @@ def flush() -> None:
 def realize(nodes: Sequence[Node]) -> None:
     """Give `nodes`, and every live storage, their values."""
     roots = _roots(nodes)
-    if roots:
-        if config.current().backend == "reference":
-            _run_reference(roots)
-        else:
-            _run_native(roots)
-        for root in roots:
-            _let_go(root)
-    recorder.advance()
+    try:
+        if roots:
+            if config.current().backend == "reference":
+                _run_reference(roots)
+            else:
+                _run_native(roots)
+            for root in roots:
+                _let_go(root)
+    finally:
+        # After an error too: what failed is then run again only if it is asked for.
+        recorder.advance()
 
 
 def _roots(nodes: Sequence[Node]) -> list[Node]:
@@ -121,11 +126,31 @@ def _run_native(roots: list[Node]) -> None:
         _programs[key] = program
         if len(_programs) > _PROGRAM_LIMIT:
             _programs.popitem(last=False)
-    values = run_program(program, recorder.leaves)
+    try:
+        values = run_program(program, recorder.leaves)
+    except KernelError as error:
+        node = _located([*roots, *candidates])[program.sites[error.code]]
+        raise node.structure.op.fault(node, error.value) from None
     for root, (kind, at) in zip(roots, program.results, strict=True):
         root.value = values[at] if kind == "output" else recorder.leaves[at].value
     for position, at in program.kept:
         candidates[position].value = values[at]
+
+
+def _located(roots: Sequence[Node]) -> list[Node]:
+    """The nodes that may meet a bad value as they run, in an order that the structure fixes."""
+    return [n for n in postorder(roots, pending_only=True) if n.structure.op.locates]
+
+
+def _sites(order: Sequence[Node], located: Sequence[Node]) -> dict[int, int]:
+    """For each site that a kernel may name (the id of a node in `order`, after all passes), the
+    position in `located` of the node it came from."""
+    origin: dict[tuple, int] = {}
+    for position, node in enumerate(located):
+        origin.setdefault((node.location, node.structure.attrs), position)
+    return {
+        id(n): origin[n.location, n.structure.attrs] for n in order if n.structure.op.locates
+    }
 
 
 def _key(roots: list[Node]) -> tuple:
@@ -181,7 +206,9 @@ def compile_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Pro
         f"compile: {len(memory.launches)} launches, arena {memory.arena_bytes / 1e6:.2f} MB; "
         f"plan {1e3 * (planned - clock):.1f} ms, kernels {1e3 * (compiled - planned):.1f} ms",
     )
-    return _program(scheduler, memory, plan, results, kept, leaves, outputs)
+    program = _program(scheduler, memory, plan, results, kept, leaves, outputs)
+    program.sites = _sites(scheduler.partition.order, _located([*roots, *candidates]))
+    return program
 
 
 def _keep(scheduler: Scheduler, extras: Sequence[Node]) -> list[tuple[int, PlanBuffer]]:

@@ -20,8 +20,8 @@ def message(op: str, rule: str, got: object = None, hint: str | None = None) -> 
 
 
 class BadValue(Exception):
-    """A value that an op cannot work with, found by its reference as it ran. Whoever runs the op turns
-    it into the user's error."""
+    """A value that an op cannot work with, found by its reference as it ran. Whoever runs the op
+    turns it into the user's error."""
 
     def __init__(self, value: int) -> None:
         super().__init__(value)

@@ -14,7 +14,9 @@ import numpy as np
 from . import dtypes, engine
 from .functions._registry import method
 from .graph.node import Node
+from .graph.types import broadcast_shapes
 from .ops import elementwise as ew
+from .ops import index as ix
 from .ops import movement as mv
 from .tensor import Tensor, broadcast_to, number, wrap
 
@@ -233,6 +235,53 @@ def getitem(self: Tensor, index: Any) -> Tensor:
     if advanced is None:
         return view
     return wrap(take(view._node(), _integer_indices(view, advanced)))
+
+
+def _joined(x: Node, indices: Sequence[Node | None]) -> tuple[list[Node], tuple[int, ...]]:
+    """The checked indices broadcast to one shape, and the axes of x with the indexed ones first."""
+    axes = [a for a, i in enumerate(indices) if i is not None]
+    given = [i for i in indices if i is not None]
+    try:
+        shape = broadcast_shapes("index", [i.shape for i in given])
+    except RuntimeError:
+        shapes = ", ".join(str(list(i.shape)) for i in given)
+        raise IndexError(
+            "shape mismatch: indexing tensors could not be broadcast together with shapes " + shapes
+        ) from None
+    nodes = [broadcast_to(ix.checked(i, x.shape[a], a), shape) for a, i in zip(axes, given)]
+    return nodes, (*axes, *(a for a in range(len(x.shape)) if a not in axes))
+
+
+def _moves(order: tuple[int, ...], n_indices: int, n_axes: int) -> tuple[int, ...]:
+    """The permutation of a gather's result (the indices' axes, then the others) that PyTorch gives:
+    the indices' axes stand where the first of adjacent indexed axes stood, else at the front."""
+    axes = order[:n_indices]
+    rest = len(order) - n_indices
+    adjacent = axes[-1] - axes[0] == n_indices - 1
+    before = axes[0] if adjacent else 0
+    return (
+        *range(n_axes, n_axes + before),
+        *range(n_axes),
+        *range(n_axes + before, n_axes + rest),
+    )
+
+
+def take(x: Node, indices: Sequence[Node | None]) -> Node:
+    """x at the places that integer indices name, one or None for each axis."""
+    nodes, order = _joined(x, indices)
+    y = ix.gather(mv.permute(x, order), nodes)
+    return mv.permute(y, _moves(order, len(nodes), len(nodes[0].shape)))
+
+
+def put(x: Node, indices: Sequence[Node | None], value: Node, accumulate: bool) -> Node:
+    """x with `value` (broadcast) written or added at the places that integer indices name."""
+    nodes, order = _joined(x, indices)
+    moves = _moves(order, len(nodes), len(nodes[0].shape))
+    own = (*nodes[0].shape, *(x.shape[a] for a in order[len(nodes) :]))
+    value = mv.permute(_fitting(value, tuple(own[a] for a in moves)), mv.inverse_permutation(moves))
+    mode = "scatter_add" if accumulate else "scatter_set"
+    y = ix.scatter(mode, mv.permute(x, order), value, nodes)
+    return mv.permute(y, mv.inverse_permutation(order))
 
 
 def _fitting(value: Node, shape: tuple[int, ...]) -> Node:

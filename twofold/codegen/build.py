@@ -48,6 +48,16 @@ class Words:
         return self.builder.gep(base, [offset], source_etype=I8)
 
 
+def note_error(
+    builder: ir.IRBuilder, record: ir.Value, site: ir.Value, value: ir.Value, extent: ir.Value
+) -> None:
+    """Put a bad value into the error record, unless there is one: site, value, extent."""
+    found = builder.cmpxchg(record, i64(0), site, "monotonic")
+    with builder.if_then(builder.extract_value(found, 1)):
+        for k, word in ((1, value), (2, extent)):
+            builder.store(word, builder.gep(record, [i64(k)], source_etype=I64))
+
+
 Body = Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value] | None]
 
 

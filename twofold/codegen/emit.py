@@ -9,13 +9,15 @@ from llvmlite import ir
 
 from ..kernels.loops import LoopKernel
 from ..kernels.matmul import MatmulSpec, PackSpec
+from ..kernels.scatter import ScatterSpec
 from ..machine import Target
-from . import loops, matmul
+from . import loops, matmul, scatter
 
 EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     LoopKernel: loops.emit,
     MatmulSpec: matmul.emit,
     PackSpec: matmul.emit_pack,
+    ScatterSpec: scatter.emit,
 }
 
 

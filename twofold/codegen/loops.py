@@ -11,7 +11,7 @@ from ..dtypes import DType
 from ..kernels.loops import LANES, LoopKernel, Reduce, Store
 from ..machine import Target
 from ..ops.scalar import Expr, postorder
-from .build import Words, i64, iota, kernel_function, loop, splat
+from .build import POINTER, Words, i64, iota, kernel_function, loop, note_error, splat
 from .scalar import ExprEmitter, emit_const, emit_operation, llvm_type, load, memory_type, store
 
 _COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
@@ -33,6 +33,8 @@ class _LoopEmitter:
         bases, args, begin, end, _ = function.args
         self.args = args
         words = Words(self.builder, bases, args)
+        if self._checks():
+            self.error = self.builder.load(bases, typ=POINTER)
         self.bases = [words.array() for _ in kernel.operands]
         n_axes = kernel.n_outer + kernel.n_inner
         self.extents = [words.integer() for _ in range(n_axes)]
@@ -61,6 +63,10 @@ class _LoopEmitter:
             if e.op == "load":
                 found[e.attr.operand] = e.attr.strides
         return found
+
+    def _checks(self) -> bool:
+        """Whether the kernel may meet a bad value."""
+        return any(e.op == "checked" for e in postorder(*self._roots()))
 
     def _roots(self) -> list[Expr]:
         roots = []
@@ -336,8 +342,37 @@ class _LoopEmitter:
             wide = isinstance(value.type, ir.VectorType)
             value = value if wide or lanes == 1 else splat(b, value, lanes)
             return self._rounded(value, e.dtype, lanes)
-        guard = emitter.emit(e.args[0]) if e.args and emitter is not None else None
-        return self._load(e, lanes, mask, guard)
+        args = [] if emitter is None else [emitter.emit(a) for a in e.args]
+        if e.op == "checked":
+            return self._checked(e, args, lanes, mask)
+        offset = args.pop() if e.attr.displaced else None
+        guard = args[0] if args else None
+        return self._load(e, lanes, mask, guard, offset)
+
+    def _checked(
+        self, e: Expr, args: list[ir.Value], lanes: int, mask: ir.Value | None
+    ) -> ir.Value:
+        """The position, wrapped if below 0; one out of range is noted, and 0 taken for it."""
+        b = self.builder
+        given, extent, site = args[:3]
+        position = given
+        if e.attr:
+            below = b.icmp_signed("<", given, ir.Constant(given.type, None if lanes > 1 else 0))
+            position = b.select(below, b.add(given, extent), given)
+        inside = b.icmp_unsigned("<", position, extent)
+        bad = b.not_(inside)
+        for on in (mask, *args[3:]):
+            bad = bad if on is None else b.and_(bad, on)
+        some = bad
+        if lanes > 1:
+            bits = b.bitcast(bad, ir.IntType(lanes))
+            some = b.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
+        with b.if_then(some, likely=False):
+            if lanes > 1:
+                lane = b.cttz(bits, ir.Constant(ir.IntType(1), 1))
+                given, extent, site = (b.extract_element(v, lane) for v in (given, extent, site))
+            note_error(b, self.error, site, given, extent)
+        return b.select(inside, position, ir.Constant(position.type, None if lanes > 1 else 0))
 
     def _rounded(self, value: ir.Value, dtype: DType, lanes: int) -> ir.Value:
         if dtype.compute is dtype:
@@ -360,12 +395,24 @@ class _LoopEmitter:
         element = memory_type(self.kernel.operands[operand], 1)
         return b.gep(self.bases[operand], [offset], source_etype=element)
 
-    def _load(self, e: Expr, lanes: int, mask: ir.Value | None, guard: ir.Value | None) -> ir.Value:
+    def _load(
+        self,
+        e: Expr,
+        lanes: int,
+        mask: ir.Value | None,
+        guard: ir.Value | None,
+        offset: ir.Value | None,
+    ) -> ir.Value:
         b, operand = self.builder, e.attr.operand
         stride = e.attr.strides[self.lane_axis] if lanes > 1 else 0
         pointer = self._pointer(operand)
-        if lanes > 1 and stride != 1:
-            return self._gather(e, lanes, mask, guard, pointer)
+        if offset is not None and (lanes == 1 or self.lane_axis not in self.varies[e.args[-1]]):
+            if lanes > 1:
+                offset = b.extract_element(offset, ir.Constant(ir.IntType(32), 0))
+            pointer = b.gep(pointer, [offset], source_etype=memory_type(e.dtype, 1))
+            offset = None
+        if lanes > 1 and (stride != 1 or offset is not None):
+            return self._gather(e, lanes, mask, guard, pointer, offset)
         both = guard
         if mask is not None and e.dtype.itemsize >= 4:
             both = mask if guard is None else b.and_(mask, guard)
@@ -378,6 +425,7 @@ class _LoopEmitter:
         mask: ir.Value | None,
         guard: ir.Value | None,
         pointer: ir.Value,
+        offset: ir.Value | None,
     ) -> ir.Value:
         """One load a lane; lanes that are off read the launch's own words, and give 0."""
         b = self.builder
@@ -390,6 +438,8 @@ class _LoopEmitter:
             if step is not None and lane:
                 at = b.gep(pointer, [b.mul(step, i64(lane))], source_etype=element)
             number = ir.Constant(ir.IntType(32), lane)
+            if offset is not None:
+                at = b.gep(at, [b.extract_element(offset, number)], source_etype=element)
             on = None if off is None else b.extract_element(off, number)
             if on is not None:
                 at = b.select(on, at, self.args)

@@ -1,7 +1,8 @@
 """Affine positions: where, along one axis of a value, a kernel's iteration point lies.
 
 `Affine(terms, offset)` is offset + sum of coefficient * index(axis) over the kernel's axes. All
-movement ops turn affine positions into affine positions, save some reshapes (see `split`).
+movement ops turn affine positions into affine positions, save some reshapes (see `split`). A gather
+adds terms whose index is not an axis but data (`Chosen`).
 """
 
 from __future__ import annotations
@@ -9,20 +10,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..ops.scalar import Expr
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A position that is data: an int64 expression with a value of [0, extent)."""
+
+    index: Expr
+    extent: int
+
 
 @dataclass(frozen=True)
 class Affine:
-    """offset + sum of coefficient * index(axis) for (axis, coefficient) in terms, by axis."""
+    """offset + sum of coefficient * index(axis) for (axis, coefficient) in terms, by axis, + the
+    same for the data in `chosen`."""
 
     terms: tuple[tuple[int, int], ...] = ()
     offset: int = 0
+    chosen: tuple[tuple[Chosen, int], ...] = ()
 
     def times(self, factor: int, plus: int = 0) -> Affine:
         """factor * self + plus."""
         if factor == 0:
             return Affine((), plus)
         terms = self.terms if factor == 1 else tuple((a, c * factor) for a, c in self.terms)
-        return Affine(terms, self.offset * factor + plus)
+        chosen = tuple((i, c * factor) for i, c in self.chosen)
+        return Affine(terms, self.offset * factor + plus, chosen)
 
 
 ZERO = Affine()
@@ -35,7 +49,8 @@ def total(parts: Sequence[Affine]) -> Affine:
         for axis, coefficient in part.terms:
             sums[axis] = sums.get(axis, 0) + coefficient
     terms = tuple(sorted((a, c) for a, c in sums.items() if c))
-    return Affine(terms, sum(part.offset for part in parts))
+    chosen = tuple(term for part in parts for term in part.chosen)
+    return Affine(terms, sum(part.offset for part in parts), chosen)
 
 
 def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
@@ -55,6 +70,9 @@ def bounds(position: Affine, extents: Sequence[int]) -> tuple[int, int]:
     low = high = position.offset
     for axis, coefficient in position.terms:
         reach = coefficient * (extents[axis] - 1)
+        low, high = (low + reach, high) if reach < 0 else (low, high + reach)
+    for index, coefficient in position.chosen:
+        reach = coefficient * (index.extent - 1)
         low, high = (low + reach, high) if reach < 0 else (low, high + reach)
     return low, high
 
@@ -79,13 +97,15 @@ def split(
                 outer.append((axis, coefficient // size))
             elif extents[axis] > 1:
                 inner.append((axis, coefficient))
+        whole = tuple((i, c // size) for i, c in position.chosen if c % size == 0)
+        rest = tuple((i, c) for i, c in position.chosen if c % size)
         quotient, remainder = divmod(position.offset, size)
-        part = Affine(tuple(inner), remainder)
+        part = Affine(tuple(inner), remainder, rest)
         low, high = bounds(part, extents)
         if low < 0 or high >= size:
             return None
         result.append(part)
-        position = Affine(tuple(outer), quotient)
+        position = Affine(tuple(outer), quotient, whole)
     if shape:
         result.append(position)
     return tuple(reversed(result))

@@ -4,7 +4,7 @@ each value before it is used."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..dtypes import DType
 from ..ops import scalar
@@ -42,7 +42,7 @@ class _Builder:
         self.operands: list[Operand] = []
         self.found: dict[tuple[int, Affine, bool], int] = {}
         self.words: list[int] = []
-        self.word_of: dict[int, int] = {}
+        self.word_of: dict[tuple, int] = {}
 
     def access(self, number: int, dtype: DType, position: Affine, output: bool = False) -> Access:
         """The access of a value at `position`, as an operand of the kernel."""
@@ -68,15 +68,15 @@ class _Builder:
                     done[e] = own
                     continue
                 attr = self.access(e.attr.node, e.dtype, e.attr.position)
+                attr = replace(attr, displaced=e.attr.displaced)
                 done[e] = scalar.make("load", args, e.dtype, attr)
             elif e.op == "index":
                 done[e] = scalar.make("index", (), e.dtype, self.place[e.attr])
             elif e.op == "word":
-                value = e.attr[1]
-                k = self.word_of.get(value)
+                k = self.word_of.get(e.attr)
                 if k is None:
-                    k = self.word_of[value] = len(self.words)
-                    self.words.append(value)
+                    k = self.word_of[e.attr] = len(self.words)
+                    self.words.append(e.attr[1])
                 done[e] = scalar.make("word", (), e.dtype, k)
             elif e.args:
                 done[e] = scalar.make(e.op, args, e.dtype, e.attr)

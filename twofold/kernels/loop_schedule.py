@@ -66,7 +66,8 @@ def _transform(
     for e in postorder(*_exprs(kernel)):
         args = tuple(done[a] for a in e.args)
         if e.op == "load":
-            done[e] = scalar.make("load", args, e.dtype, access(e.attr))
+            attr = replace(access(e.attr), displaced=e.attr.displaced)
+            done[e] = scalar.make("load", args, e.dtype, attr)
         elif e.op == "index":
             done[e] = index(e)
         else:

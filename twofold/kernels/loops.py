@@ -14,10 +14,14 @@ run-time words; which strides are 0 or 1 is part of the kernel.
 
 Leaves of the expressions (`ops/scalar.py`):
 
-    load   attr `Access`: an element of an operand; one argument, if any, is a bool guard: where it
-           is false, nothing is read and the value is 0
+    load   attr `Access`: an element of an operand; the first argument, if any, is a bool guard:
+           where it is false, nothing is read and the value is 0; the last one of a `displaced`
+           access is an int64 offset in elements
     index  attr axis: the position along an axis as int64 (outer axes first, then inner)
     word   attr k: run-time int64 word k of the kernel
+    checked  attr whether to wrap; arguments: a position, the extent, the site, perhaps a guard: the
+           position, moved up by the extent if it is below 0 and wraps. Out of range, and not
+           guarded off, it is noted with the site in the error record, and the value is 0
     acc    attr (stage, i): the result of the stage's i-th reduction
 
 The order of a reduction follows from the inner extents alone (see `chunk_rows`): where lanes lie
@@ -51,10 +55,12 @@ class Access:
     """Where an operand's element lies: base + sum over axes of index * stride, in elements.
 
     `strides` has one entry an axis, outer axes first: 0, 1, or "s" for a run-time stride.
+    `displaced` loads add an offset of their own (their last argument).
     """
 
     operand: int
     strides: tuple[int | str, ...]
+    displaced: bool = False
 
 
 @dataclass(frozen=True)

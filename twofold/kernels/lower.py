@@ -3,7 +3,8 @@ and movement ops become positions.
 
 What a kernel reads appears as `load` leaves whose attribute is a `Ref`: which value, and at which
 flat position. Numbers that depend on sizes appear as `word` leaves that carry the number; building
-a kernel turns both into operands and run-time words.
+a kernel turns both into operands and run-time words. A load has up to two arguments: a guard, and,
+if it is `displaced`, an offset that is data.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 from .. import dtypes
 from ..graph.node import LEAF, Node
 from ..ops import scalar
+from ..ops.index import STYLES
 from ..ops.scalar import Expr
 from . import affine
-from .affine import ZERO, Affine
+from .affine import ZERO, Affine, Chosen
 
 
 class Cut(Exception):
@@ -29,10 +31,12 @@ class Cut(Exception):
 
 @dataclass(frozen=True)
 class Ref:
-    """An element of the value of node number `node`, at flat `position`."""
+    """An element of the value of node number `node`, at flat `position`; if `displaced`, the load's
+    last argument is added to it."""
 
     node: int
     position: Affine
+    displaced: bool = False
 
 
 Index = tuple[Affine, ...]
@@ -74,6 +78,10 @@ class Lowering:
     ) -> Expr:
         flat = affine.total([i.times(s) for i, s in zip(index, strides)])
         args = () if guard is None else (guard,)
+        if flat.chosen:
+            offset = self.position(Affine((), 0, flat.chosen))
+            ref = Ref(number, Affine(flat.terms, flat.offset), True)
+            return scalar.make("load", (*args, offset), node.dtype, ref)
         return scalar.make("load", args, node.dtype, Ref(number, flat))
 
     def _compute(self, node: Node, index: Index, guard: Expr | None) -> Expr:
@@ -111,6 +119,12 @@ class Lowering:
             return self._reshape(node, index, guard)
         if op.name == "pad":
             return self._pad(node, index, guard)
+        if op.name == "gather":
+            return self._gather(node, index, guard)
+        if op.name == "checked":
+            return self._checked(node, index, guard)
+        if op.name == "ravel_index":
+            return self._ravel(node, index, guard)
         raise Cut(node)
 
     def _elementwise(self, node: Node, index: Index, guard: Expr | None) -> Expr:
@@ -118,6 +132,29 @@ class Lowering:
         inputs = [self.lower(x, narrow(index, x.shape), guard) for x in node.inputs]
         root = s.op.expression([x.dtype for x in node.inputs], s.attrs)
         return scalar.substitute(root, lambda e: inputs[e.attr] if e.op == "operand" else None)
+
+    def _gather(self, node: Node, index: Index, guard: Expr | None) -> Expr:
+        x, *indices = node.inputs
+        (rank,) = node.structure.attrs
+        end = len(indices[0].shape)
+        sizes = x.shape[rank : rank + len(indices)]
+        chosen = []
+        for i, n in zip(indices, sizes):
+            at = self.lower(i, index[:end], guard)
+            chosen.append(Affine((), 0, ((Chosen(at, n), 1),)))
+        return self.lower(x, (*index[:rank], *chosen, *index[end:]), guard)
+
+    def _checked(self, node: Node, index: Index, guard: Expr | None) -> Expr:
+        size, _, style = node.structure.attrs
+        site = scalar.make("word", (), dtypes.int64, ("site", id(node)))
+        args = (self.lower(node.inputs[0], index, guard), word(size), site)
+        args = args if guard is None else (*args, guard)
+        return scalar.make("checked", args, dtypes.int64, STYLES[style][0])
+
+    def _ravel(self, node: Node, index: Index, guard: Expr | None) -> Expr:
+        (sizes,) = node.structure.attrs
+        places = [Chosen(self.lower(i, index, guard), n) for i, n in zip(node.inputs, sizes)]
+        return self.position(Affine((), 0, tuple(zip(places, affine.contiguous(sizes)))))
 
     def _reshape(self, node: Node, index: Index, guard: Expr | None) -> Expr:
         x = node.inputs[0]
@@ -153,6 +190,9 @@ class Lowering:
             term = scalar.make("index", (), dtypes.int64, axis)
             if coefficient != 1:
                 term = term * word(coefficient)
+            result = term if result is None else result + term
+        for choice, coefficient in i.chosen:
+            term = choice.index if coefficient == 1 else choice.index * word(coefficient)
             result = term if result is None else result + term
         return scalar.const(0, dtypes.int64) if result is None else result
 

@@ -26,9 +26,17 @@ MAX_LOADS = 24
 ROW_LIMIT = 16384
 """Longest row that stays hot in cache between two walks over it, in elements."""
 
-INLINED = ("elementwise", "movement", "pad", "iota")
+INLINED = ("elementwise", "movement", "pad", "iota", "gather", "checked", "ravel_index")
 COPIED = ("concatenate", "slice_put")
 """Ops run as copies into parts of their output, whose inputs are inlined into the copies."""
+
+
+def copied(node: Node) -> tuple[Node, ...]:
+    """The inputs that a template does not read from memory but computes in a copy: all of the ops
+    in `COPIED`, and what a scatter starts from."""
+    kind = node.structure.op.kind
+    return node.inputs if kind in COPIED else node.inputs[:1] if kind == "scatter" else ()
+
 
 HEAVY = frozenset(
     "exp exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan sinh cosh tanh asinh "
@@ -151,9 +159,7 @@ def _decide(p: Partition, roots: Sequence[Node]) -> None:
 
 def _template_inputs(p: Partition, node: Node) -> None:
     """Put into memory each input that is not a strided view of something in memory."""
-    if node.structure.op.kind in COPIED:
-        return
-    for x in node.inputs:
+    for x in node.inputs[len(copied(node)) :]:
         if view(x, p.number) is None:
             p.put(x)
 
@@ -169,8 +175,8 @@ def _cut(p: Partition) -> None:
                 pass
             elif kind in (*INLINED, "reduce"):
                 _lowered(p, node)
-            elif kind in COPIED:
-                for x in node.inputs:
+            else:
+                for x in copied(node):
                     lowering = Lowering(x.shape, p.number)
                     lowering.lower(x, lowering.axes(range(len(x.shape))))
         except Cut as cut:
@@ -317,7 +323,7 @@ def may_join(p: Partition, group: Group, node: Node) -> Member | None:
     for e in member.refs:
         own = inside.get(e.attr.node)
         if own is not None:
-            if e.attr.position != identity(group, own):
+            if e.attr.displaced or e.attr.position != identity(group, own):
                 return None
             walks_again |= own.level != "full" and level != "point"
             continue

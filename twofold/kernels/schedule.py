@@ -7,7 +7,7 @@ from math import prod
 
 from ..graph.node import Node, postorder
 from ..machine import Target
-from . import loop_schedule, matmul
+from . import loop_schedule, matmul, scatter
 from .affine import contiguous
 from .build import Built, build, copy_kernel
 from .launch import Array, Buffer, Launch
@@ -105,6 +105,8 @@ class Scheduler:
             return self._concatenate(node)
         if group.kind == "slice_put":
             return self._slice_put(node)
+        if group.kind == "scatter":
+            return self._scatter(node, out)
         launches = TEMPLATES[group.kind](self, node, [self.input(x) for x in node.inputs], out)
         for launch in launches:
             launch.nodes = launch.nodes or (node,)
@@ -141,33 +143,49 @@ class Scheduler:
     def _concatenate(self, node: Node) -> list[Launch]:
         """One copy for each part, into its place."""
         axis, strides = node.structure.attrs[0], contiguous(node.shape)
-        number = self.partition.numbers[id(node)]
-        launches, start = [], 0
+        launches: list[Launch] = []
+        start = 0
         for x in node.inputs:
             if x.type.size:
-                lowering = Lowering(x.shape, self.partition.number)
-                expr = lowering.lower(x, lowering.axes(range(len(x.shape))))
-                at = start * strides[axis]
-                built = copy_kernel(expr, x.shape, number, x.dtype, at, list(strides))
-                launches += self.loops(built, (node,))
+                launches += self._copy(node, x, start * strides[axis], strides)
             start += x.shape[axis]
         return launches
 
     def _slice_put(self, node: Node) -> list[Launch]:
         """A copy of the whole, then of the part over it."""
         x, v = node.inputs
-        number, strides = self.partition.numbers[id(node)], contiguous(node.shape)
-        launches = []
+        strides = contiguous(node.shape)
         bounds = node.structure.attrs[0]
-        parts = [(x, 0, list(strides))]
+        launches = self._copy(node, x, 0, strides)
         if v.type.size:
             offset = sum(start * s for (start, _, _), s in zip(bounds, strides))
-            parts.append((v, offset, [step * s for (_, _, step), s in zip(bounds, strides)]))
-        for source, at, steps in parts:
-            lowering = Lowering(source.shape, self.partition.number)
-            expr = lowering.lower(source, lowering.axes(range(len(source.shape))))
-            built = copy_kernel(expr, source.shape, number, source.dtype, at, steps)
-            launches += self.loops(built, (node,))
+            steps = [step * s for (_, _, step), s in zip(bounds, strides)]
+            launches += self._copy(node, v, offset, steps)
+        return launches
+
+    def _copy(self, node: Node, source: Node, at: int, steps: Sequence[int]) -> list[Launch]:
+        """Launches that compute `source` into node's memory from element `at` by `steps`."""
+        number = self.partition.numbers[id(node)]
+        lowering = Lowering(source.shape, self.partition.number)
+        expr = lowering.lower(source, lowering.axes(range(len(source.shape))))
+        built = copy_kernel(expr, source.shape, number, source.dtype, at, list(steps))
+        return self.loops(built, (node,))
+
+    def _scatter(self, node: Node, out: Array) -> list[Launch]:
+        """A copy of the start, then the values one after the other."""
+        x, v, i = node.inputs
+        launches = self._copy(node, x, 0, contiguous(node.shape))
+        if v.type.size:
+            launches += scatter.schedule(
+                node.structure.op.function,
+                node.dtype,
+                (*node.shape, v.shape[1]),
+                out,
+                self.input(v),
+                self.input(i),
+                self.threads,
+            )
+            launches[-1].nodes = (node,)
         return launches
 
 

@@ -1,7 +1,8 @@
 """Indexing by arrays: gather reads at positions that are data, scatters write at them.
 
-Positions pass through `checked` first, which wraps negative ones and refuses those out of range; `gather`
-and the scatters trust theirs. A gather is inlined into its users as a load at a computed position.
+Positions pass through `checked` first, which wraps negative ones and refuses those out of range;
+`gather` and the scatters trust theirs. A gather is inlined into its users as a load at a computed
+position.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ STYLES: dict[str, tuple[bool, type[Exception], str]] = {
     "index": (True, IndexError, _PLACE),
     "gather": (False, RuntimeError, _PLACE),
     "select": (False, IndexError, "index out of range in self; got {value} for size {size}"),
+    "class": (False, RuntimeError, "Class values must be in [0, {size}); got {value}"),
     "target": (False, IndexError, "Target {value} is out of bounds for {size} classes"),
     "take": (
         True,
@@ -42,8 +44,8 @@ STYLES: dict[str, tuple[bool, type[Exception], str]] = {
 class Checked(Op):
     """y = i, or i + size where i < 0 and the style wraps: int64 positions on an axis of `size`.
 
-    Positions outside raise when they are met, with the style's words and the user's line. `dim` is the
-    axis as the user counts it.
+    Positions outside raise when they are met, with the style's words and the user's line. `dim` is
+    the axis as the user counts it.
     """
 
     name = "checked"
@@ -88,8 +90,8 @@ class Checked(Op):
 
 
 class Ravel(Op):
-    """y = (i_1 * n_2 + i_2) * n_3 + ...: positions on several axes as one on the axes' product; int64.
-    `sizes` are the n, one for each input; all inputs have one shape."""
+    """y = (i_1 * n_2 + i_2) * n_3 + ...: positions on several axes as one on the axes' product;
+    int64. `sizes` are the n, one for each input; all inputs have one shape."""
 
     name = "ravel_index"
     params = ("sizes",)
@@ -117,8 +119,8 @@ class Ravel(Op):
 
 
 class Gather(Op):
-    """y[b, s, r] = x[b, i_1[b, s], ..., i_k[b, s], r] with x: (*B, n_1, ..., n_k, *R), each i: (*B, *S)
-    int64 in range, y: (*B, *S, *R). `batch_rank` is the number of axes in B.
+    """y[b, s, r] = x[b, i_1[b, s], ..., i_k[b, s], r] with x: (*B, n_1, ..., n_k, *R), each i: (*B,
+    *S) int64 in range, y: (*B, *S, *R). `batch_rank` is the number of axes in B.
 
     Gradient: each g is added to the x it was read from.
     """
@@ -167,12 +169,11 @@ class Gather(Op):
         return x[_grids(indices, attrs[0])]
 
 
-def _all_batched(
-    inputs: Sequence[Node], batched: Sequence[bool], size: int
-) -> tuple[Node, ...]:
+def _all_batched(inputs: Sequence[Node], batched: Sequence[bool], size: int) -> tuple[Node, ...]:
     """The inputs, each with the batch as its first axis."""
     return tuple(
-        x if is_batched else mv.expand(x, (size, *x.shape)) for x, is_batched in zip(inputs, batched)
+        x if is_batched else mv.expand(x, (size, *x.shape))
+        for x, is_batched in zip(inputs, batched)
     )
 
 
@@ -187,8 +188,9 @@ def _grids(indices: Sequence[np.ndarray], rank: int) -> tuple[np.ndarray, ...]:
 
 
 class Scatter(Op):
-    """The family: y = x, then for s = 0, 1, ...: y[b, i[b, s], r] = f(y[b, i[b, s], r], v[b, s, r]),
-    with x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range. The order of s is kept for each element."""
+    """The family: y = x, then for s = 0, 1, ...: y[b, i[b, s], r] = f(y[b, i[b, s], r], v[b, s,
+    r]), with x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range. The order of s is kept for each
+    element."""
 
     kind = "scatter"
     function: str = ""
@@ -246,8 +248,8 @@ def _if_needed(x: Node, partial: Node) -> Node | None:
 
 
 class ScatterAdd(Scatter):
-    """y[b, i[b, s], r] = x[b, i[b, s], r] + the sum of v[b, s, r] over all s with that position, in the
-    order of s. x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
+    """y[b, i[b, s], r] = x[b, i[b, s], r] + the sum of v[b, s, r] over all s with that position, in
+    the order of s. x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
 
     name = "scatter_add"
     function = "add"
@@ -284,15 +286,15 @@ def _is_last(x: Node, i: Node) -> Node:
 
 
 class ScatterMul(Scatter):
-    """y[b, i[b, s], r] = x[b, i[b, s], r] times the product of v[b, s, r] over all s with that position.
-    x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
+    """y[b, i[b, s], r] = x[b, i[b, s], r] times the product of v[b, s, r] over all s with that
+    position. x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
 
     name = "scatter_mul"
     function = "mul"
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
-        """The product of the other factors: y / x where x is not 0; the product of the rest where one
-        factor is 0; else nothing."""
+        """The product of the other factors: y / x where x is not 0; the product of the rest where
+        one factor is 0; else nothing."""
         x, v, i = node.inputs
         zero = ew.constant(0, g.dtype)
         one = ew.constant(1, g.dtype)
@@ -334,16 +336,16 @@ class _ScatterExtreme(Scatter):
 
 
 class ScatterMax(_ScatterExtreme):
-    """y[b, i[b, s], r] = the largest of x[b, i[b, s], r] and all v[b, s, r] with that position; NaN if
-    one is. x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
+    """y[b, i[b, s], r] = the largest of x[b, i[b, s], r] and all v[b, s, r] with that position; NaN
+    if one is. x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
 
     name = "scatter_max"
     function = "max"
 
 
 class ScatterMin(_ScatterExtreme):
-    """y[b, i[b, s], r] = the smallest of x[b, i[b, s], r] and all v[b, s, r] with that position; NaN if
-    one is. x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
+    """y[b, i[b, s], r] = the smallest of x[b, i[b, s], r] and all v[b, s, r] with that position;
+    NaN if one is. x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
 
     name = "scatter_min"
     function = "min"
@@ -380,14 +382,12 @@ def gather(x: Node, indices: Sequence[Node], batch_rank: int = 0) -> Node:
 
 
 def scatter(mode: str, x: Node, v: Node, indices: Sequence[Node], batch_rank: int = 0) -> Node:
-    """x (*B, n_1, ..., n_k, *R) with v (*B, *S, *R) written at checked positions (*B, *S); `mode` is
-    the name of the op."""
+    """x (*B, n_1, ..., n_k, *R) with v (*B, *S, *R) written at checked positions (*B, *S); `mode`
+    is the name of the op."""
     end = batch_rank + len(indices)
     batch, sizes, rest = x.shape[:batch_rank], x.shape[batch_rank:end], x.shape[end:]
     b, n, r = prod(batch), prod(sizes), prod(rest)
     s = prod(indices[0].shape[batch_rank:])
     rows = mv.reshape(ravel(indices, sizes), (b, s))
-    y = make_node(
-        _SCATTERS[mode], (mv.reshape(x, (b, n, r)), mv.reshape(v, (b, s, r)), rows), ()
-    )
+    y = make_node(_SCATTERS[mode], (mv.reshape(x, (b, n, r)), mv.reshape(v, (b, s, r)), rows), ())
     return mv.reshape(y, x.shape)

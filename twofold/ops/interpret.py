@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..errors import BadValue
 from ..graph.node import Node, postorder
 from .scalar_numpy import to_held, to_stored
 
@@ -29,7 +30,10 @@ def evaluate(roots: Sequence[Node], leaf: dict[int, np.ndarray]) -> list[np.ndar
             continue
         arrays = [held[id(x)] for x in node.inputs]
         types = [x.structure.type for x in node.inputs]
-        held[id(node)] = s.op.reference(arrays, types, s.attrs, s.type)
+        try:
+            held[id(node)] = s.op.reference(arrays, types, s.attrs, s.type)
+        except BadValue as bad:
+            raise s.op.fault(node, bad.value) from None
         for x in node.inputs:
             uses[id(x)] -= 1
             if not uses[id(x)]:

@@ -5,7 +5,7 @@ which substitutes one body into another, and whatever needs the cost of a body. 
 immutable; equal expressions are the same object, so identity is equality and sharing is free.
 
 Leaves: `const`, `operand` (an input of the body), and, once a body stands in a kernel, `load`,
-`index`, `word` and `acc` (see `twofold/kernels`).
+`index`, `word`, `checked` and `acc` (see `twofold/kernels`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ OTHER = "select cast bitcast random_bits fma".split()
 `bitcast` between types of one size; `random_bits(key int64, counter int64)` gives one int32 word of
 Philox 4x32-10; `fma(a, b, c)` is one rounding where the target has it, else two."""
 
-LEAVES = "const operand load index word acc".split()
+LEAVES = "const operand load index word checked acc".split()
 
 NAMES = frozenset(
     UNARY_FLOAT + BINARY_FLOAT + BINARY + INTEGER + COMPARE + UNARY + TEST + OTHER + LEAVES

@@ -1,0 +1,455 @@
+"""Reading and writing at positions that are data: gather, scatter, index_* and what is made of
+them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from .. import dtypes
+from ..dtypes import DType
+from ..graph.node import Node
+from ..ops import elementwise as ew
+from ..ops import index as ix
+from ..ops import movement as mv
+from ..ops.custom import replace
+from ..tensor import Tensor, broadcast_to, number, wrap, wrap_dim
+from ._registry import both, function, method
+
+INDEX_DTYPES = (dtypes.int32, dtypes.int64)
+
+
+def _at_least_1d(x: Node) -> Node:
+    return x if x.shape else mv.reshape(x, (1,))
+
+
+def _index_node(name: str, index: Tensor, names: str = "int32/int64") -> Node:
+    """The node of an index tensor. RuntimeError unless it is of integers."""
+    if index.dtype not in INDEX_DTYPES:
+        raise RuntimeError(f"{name}(): Expected dtype {names} for index; got {index.dtype}")
+    return index._node()
+
+
+def _along(name: str, x: Node, dim: int, index: Node, limit: tuple[int, ...] | None = None) -> int:
+    """The axis that gather and scatter go along. RuntimeError unless the shapes fit: no axis of
+    index is longer than that of x, save `dim`, nor than that of `limit` (the source)."""
+    rank = len(x.shape)
+    if len(index.shape) != rank:
+        raise RuntimeError(
+            f"[{name}] Index tensor must have the same number of dimensions as input tensor; "
+            f"got {list(index.shape)} for {list(x.shape)}"
+        )
+    axis = wrap_dim(dim, rank)
+    for a, n in enumerate(index.shape):
+        if a != axis and n > x.shape[a] and 0 not in index.shape:
+            raise RuntimeError(
+                f"[{name}] Size does not match at dimension {a} expected index "
+                f"{list(index.shape)} to be no larger than self {list(x.shape)} apart from "
+                f"dimension {axis}"
+            )
+        if limit is not None and n > limit[a]:
+            raise RuntimeError(
+                f"[{name}] Expected index {list(index.shape)} to be no larger than src "
+                f"{list(limit)}"
+            )
+    return axis
+
+
+def _first(x: Node, shape: Sequence[int]) -> Node:
+    """The leading corner of x of this shape."""
+    return mv.slice_(x, tuple((0, n, 1) for n in shape))
+
+
+def gather_node(x: Node, axis: int, index: Node, style: str = "gather") -> Node:
+    """y[..., j, ...] = x[..., index[..., j, ...], ...] along `axis`; x is no smaller elsewhere."""
+    rank = len(x.shape)
+    corner = [x.shape[a] if a == axis else n for a, n in enumerate(index.shape)]
+    order = (*(a for a in range(rank) if a != axis), axis)
+    at = ix.checked(index, x.shape[axis], axis, style)
+    y = ix.gather(
+        mv.permute(_first(x, corner), order), [mv.permute(at, order)], batch_rank=rank - 1
+    )
+    return mv.permute(y, mv.inverse_permutation(order))
+
+
+def scatter_node(
+    mode: str, x: Node, axis: int, index: Node, v: Node, style: str = "gather"
+) -> Node:
+    """x with v[..., j, ...] written (see ops' `mode`) to x[..., index[..., j, ...], ...]."""
+    at = ix.checked(index, x.shape[axis], axis, style)
+    same = all(n == m for a, (n, m) in enumerate(zip(x.shape, index.shape)) if a != axis)
+    if not same:
+        places = [at if a == axis else _coordinate(index.shape, a) for a in range(len(index.shape))]
+        return ix.scatter(mode, x, v, places)
+    before, after = prod(x.shape[:axis]), prod(x.shape[axis + 1 :])
+    shape: tuple[int, ...] = (before, index.shape[axis], after)
+    places = [mv.reshape(at, shape)]
+    if after != 1:
+        places.append(_coordinate(shape, 2))
+    whole = (before, x.shape[axis], after)[: 1 + len(places)]
+    shape = shape[: 1 + len(places)]
+    places = [mv.reshape(i, shape) for i in places]
+    y = ix.scatter(mode, mv.reshape(x, whole), mv.reshape(v, shape), places, batch_rank=1)
+    return mv.reshape(y, x.shape)
+
+
+def _coordinate(shape: Sequence[int], axis: int) -> Node:
+    """The coordinate along `axis` of every element of `shape`."""
+    own = [n if a == axis else 1 for a, n in enumerate(shape)]
+    return mv.expand(mv.reshape(mv.iota(shape[axis]), tuple(own)), tuple(shape))
+
+
+@both()
+def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
+    """y[i][j] = input[i][index[i][j]] for dim = 1, and so for other axes; shaped like index.
+
+    >>> import twofold as tf
+    >>> tf.tensor([[1, 2], [3, 4]]).gather(1, tf.tensor([[0, 0], [1, 0]]))
+    tensor([[1, 1],
+            [4, 3]])
+    """
+    i = _index_node("gather", index)
+    x = _at_least_1d(input._node())
+    axis = _along("gather", x, dim, _at_least_1d(i))
+    return wrap(mv.reshape(gather_node(x, axis, _at_least_1d(i)), i.shape))
+
+
+@both()
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """gather whose other axes broadcast; without dim, over all elements."""
+    if dim is None:
+        return gather(input.reshape(-1), 0, indices.reshape(-1))
+    x, i = input._node(), _index_node("take_along_dim", indices)
+    if len(x.shape) != len(i.shape):
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of "
+            f"dimensions, but got {len(x.shape)} dimensions for input, and {len(i.shape)} "
+            "dimensions for indices"
+        )
+    axis = wrap_dim(dim, len(x.shape))
+    common = [max(n, m) if 0 not in (n, m) else 0 for n, m in zip(x.shape, i.shape)]
+    x = broadcast_to(x, tuple(x.shape[axis] if a == axis else n for a, n in enumerate(common)))
+    i = broadcast_to(i, tuple(i.shape[axis] if a == axis else n for a, n in enumerate(common)))
+    return wrap(gather_node(x, axis, i))
+
+
+_REDUCE = {"add": "scatter_add", "multiply": "scatter_mul"}
+
+
+def _source(x: Node, src: Any) -> Node:
+    """src as a node of x's dtype. RuntimeError for a tensor of another dtype."""
+    if not isinstance(src, Tensor):
+        return number(src, x.dtype)
+    if src.dtype is not x.dtype:
+        raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
+    return src._node()
+
+
+def _scattered(name: str, mode: str, input: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
+    i = _at_least_1d(_index_node(name, index, "int64"))
+    own = input._node()
+    x, v = _at_least_1d(own), _source(own, src)
+    if isinstance(src, Tensor):
+        v = _at_least_1d(v)
+        axis = _along(name, x, dim, i, v.shape)
+        v = _first(v, i.shape)
+    else:
+        axis = _along(name, x, dim, i)
+        v = broadcast_to(v, i.shape)
+    return wrap(mv.reshape(scatter_node(mode, x, axis, i, v), own.shape))
+
+
+@both(inplace=True)
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None,
+    reduce: str | None = None,
+) -> Tensor:  # fmt: skip
+    """input with src[i][j] written to [i][index[i][j]] for dim = 1; the last of several stays.
+
+    `reduce` is None, "add" or "multiply". RuntimeError for a position out of range.
+    """
+    if reduce is not None and reduce not in _REDUCE:
+        raise RuntimeError(
+            f"[scatter] reduce argument must be either add or multiply; got {reduce}"
+        )
+    mode = "scatter_set" if reduce is None else _REDUCE[reduce]
+    return _scattered("scatter", mode, input, dim, index, value if src is None else src)
+
+
+@both(inplace=True)
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """input with src[i][j] added to [i][index[i][j]] for dim = 1, in the order of j."""
+    return _scattered("scatter_add", "scatter_add", input, dim, index, src)
+
+
+_REDUCTIONS = {
+    "sum": "scatter_add",
+    "mean": "scatter_add",
+    "prod": "scatter_mul",
+    "amax": "scatter_max",
+    "amin": "scatter_min",
+}
+
+
+def _reduce_start(name: str, dtype: DType) -> Any:
+    """What a reduction starts from where the input does not count."""
+    if name in ("sum", "mean"):
+        return 0
+    if name == "prod":
+        return 1
+    if dtype.is_floating_point:
+        return float("-inf") if name == "amax" else float("inf")
+    if dtype is dtypes.bool_:
+        return name == "amin"
+    bits = 8 * dtype.itemsize - dtype.is_signed
+    if name == "amin":
+        return (1 << bits) - 1
+    return -(1 << bits) if dtype.is_signed else 0
+
+
+@both(inplace=True)
+def scatter_reduce(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """input with src[i][j] combined into [i][index[i][j]] for dim = 1 by "sum", "prod", "mean",
+    "amax" or "amin"; without include_self, the input counts only where nothing is written."""
+    if reduce not in _REDUCTIONS:
+        raise RuntimeError(
+            "[scatter_reduce] reduce argument must be either sum, prod, mean, amax or amin; "
+            f"got {reduce}"
+        )
+    i = _at_least_1d(_index_node("scatter_reduce", index, "int64"))
+    own = input._node()
+    x, v = _at_least_1d(own), _at_least_1d(_source(own, src))
+    axis = _along("scatter_reduce", x, dim, i, v.shape)
+    v = _first(v, i.shape)
+    y = reduce_node(reduce, x, axis, i, v, include_self, scatter_node)
+    return wrap(mv.reshape(y, own.shape))
+
+
+def reduce_node(
+    reduce: str, x: Node, axis: int, i: Node, v: Node, include_self: bool, write: Any
+) -> Node:
+    """x with v combined into it; `write` is `scatter_node` or `put_rows`."""
+    start = x
+    if not include_self:
+        identity = number(_reduce_start(reduce, x.dtype), x.dtype)
+        start = write("scatter_set", x, axis, i, broadcast_to(identity, v.shape))
+    y = write(_REDUCTIONS[reduce], start, axis, i, v)
+    if reduce != "mean":
+        return y
+    zero, one = ew.constant(0, dtypes.int64), ew.constant(1, dtypes.int64)
+    base = broadcast_to(one if include_self else zero, x.shape)
+    count = write("scatter_add", base, axis, i, broadcast_to(one, v.shape))
+    count = ew.where(ew.eq(count, zero), one, count)
+    if x.dtype.is_floating_point:
+        return ew.div(y, ew.cast(count, x.dtype))
+    return ew.floordiv(y, ew.cast(count, x.dtype))
+
+
+# Whole rows along an axis.
+
+
+def _vector_index(name: str, index: Tensor) -> Node:
+    """The node of a vector of positions. IndexError for more axes."""
+    i = _index_node(name, index)
+    if len(i.shape) > 1:
+        raise IndexError(f"{name}(): Index is supposed to be a vector; got {list(i.shape)}")
+    return _at_least_1d(i)
+
+
+def take_rows(x: Node, axis: int, index: Node, style: str = "select") -> Node:
+    """x at positions `index` (any shape) along `axis`."""
+    rank = len(x.shape)
+    order = (axis, *(a for a in range(rank) if a != axis))
+    y = ix.gather(mv.permute(x, order), [ix.checked(index, x.shape[axis], axis, style)])
+    n = len(index.shape)
+    return mv.permute(y, (*range(n, n + axis), *range(n), *range(n + axis, n + rank - 1)))
+
+
+def put_rows(mode: str, x: Node, axis: int, index: Node, v: Node) -> Node:
+    """x with v, whose extent along `axis` is that of the vector `index`, written along `axis`."""
+    before, after = prod(x.shape[:axis]), prod(x.shape[axis + 1 :])
+    n, s = x.shape[axis], index.shape[0]
+    at = broadcast_to(ix.checked(index, n, axis, "select"), (before, s))
+    y = ix.scatter(
+        mode, mv.reshape(x, (before, n, after)), mv.reshape(v, (before, s, after)), [at], 1
+    )
+    return mv.reshape(y, x.shape)
+
+
+@both()
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """input at the positions in the vector `index` along `dim`. IndexError if one is out of
+    range."""
+    own = input._node()
+    x = _at_least_1d(own)
+    axis = wrap_dim(dim, len(x.shape))
+    y = take_rows(x, axis, _vector_index("index_select", index))
+    return wrap(y if own.shape else mv.reshape(y, ()))
+
+
+def _rows_written(
+    name: str, mode: str, input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Any = 1
+) -> Tensor:
+    own = input._node()
+    x, i = _at_least_1d(own), _vector_index(name, index)
+    axis = wrap_dim(dim, len(x.shape))
+    if source.dtype is not input.dtype:
+        raise RuntimeError(
+            f"{name}(): self and source expected to have the same dtype, but got (self) "
+            f"{input.dtype} and (source) {source.dtype}"
+        )
+    v = _at_least_1d(source._node())
+    wanted = tuple(i.shape[0] if a == axis else n for a, n in enumerate(x.shape))
+    if v.shape != wanted:
+        raise RuntimeError(
+            f"{name}(): the source must have the input's shape, with as many rows along dim {axis} "
+            f"as index has; got {list(v.shape)}, expected {list(wanted)}"
+        )
+    if alpha != 1:
+        v = ew.mul(v, number(alpha, x.dtype))
+    return wrap(mv.reshape(put_rows(mode, x, axis, i, v), own.shape))
+
+
+@both(inplace=True)
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
+    """input with alpha times each row of source along `dim` added to row index[j]."""
+    return _rows_written("index_add", "scatter_add", input, dim, index, source, alpha)
+
+
+@both(inplace=True)
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """input with each row of source along `dim` written to row index[j]."""
+    return _rows_written("index_copy", "scatter_set", input, dim, index, source)
+
+
+@both(inplace=True)
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """input with the rows `index` along `dim` filled with a number (or a 0-d tensor)."""
+    own = input._node()
+    x, i = _at_least_1d(own), _vector_index("index_fill", index)
+    axis = wrap_dim(dim, len(x.shape))
+    v = ew.cast(value._node(), x.dtype) if isinstance(value, Tensor) else number(value, x.dtype)
+    if v.shape:
+        raise RuntimeError(
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{len(v.shape)} dimension(s)."
+        )
+    shape = tuple(i.shape[0] if a == axis else n for a, n in enumerate(x.shape))
+    y = put_rows("scatter_set", x, axis, i, broadcast_to(v, shape))
+    return wrap(mv.reshape(y, own.shape))
+
+
+@both(inplace=True)
+def index_reduce(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *,
+    include_self: bool = True,
+) -> Tensor:  # fmt: skip
+    """input with each row of source combined into row index[j] by "prod", "mean", "amax",
+    "amin"."""
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise RuntimeError(
+            f"[index_reduce] reduce argument must be either prod, mean, amax or amin; got {reduce}"
+        )
+    own = input._node()
+    x, i = _at_least_1d(own), _vector_index("index_reduce", index)
+    axis = wrap_dim(dim, len(x.shape))
+    v = _at_least_1d(_source(own, source))
+    return wrap(mv.reshape(reduce_node(reduce, x, axis, i, v, include_self, put_rows), own.shape))
+
+
+# Flat positions.
+
+
+@both()
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """input at flat row-major positions, negative ones from the end; shaped like index."""
+    if index.dtype is not dtypes.int64:
+        raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype}")
+    x = input._node()
+    flat = mv.reshape(x, (prod(x.shape),))
+    return wrap(ix.gather(flat, [ix.checked(index._node(), flat.shape[0], 0, "take")]))
+
+
+@both()
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """input with source written (or added) at flat row-major positions."""
+    x, v = input._node(), source._node()
+    if v.dtype is not x.dtype:
+        raise RuntimeError(
+            f"put_(): self and source expected to have the same dtype, but got self.dtype = "
+            f"{x.dtype} and source.dtype = {v.dtype}"
+        )
+    i = index._node()
+    if prod(i.shape) != prod(v.shape):
+        raise RuntimeError(
+            "put_(): Expected source and index to have the same number of elements, but got "
+            f"source.numel() = {prod(v.shape)}, index.numel() = {prod(i.shape)}"
+        )
+    n = prod(x.shape)
+    at = mv.reshape(ix.checked(i, n, 0, "take"), (prod(i.shape),))
+    mode = "scatter_add" if accumulate else "scatter_set"
+    y = ix.scatter(mode, mv.reshape(x, (n,)), mv.reshape(v, at.shape), [at])
+    return wrap(mv.reshape(y, x.shape))
+
+
+@method("put_")
+def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """`put`, written to this tensor."""
+    return self._assign(put(self, index, source, accumulate))
+
+
+# Rows of a table.
+
+
+@function()
+def embedding(
+    weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:  # fmt: skip
+    """Rows of `weight` (V, *D) named by `indices` (*S): (*S, *D). The row padding_idx, if it is not
+    negative, gets no gradient. IndexError for a row that is not there."""
+    w = weight._node()
+    if not w.shape:
+        raise RuntimeError("[embedding] 'weight' must be 2-D; got a 0-d tensor")
+    i = _index_node("embedding", indices)
+    y = ix.gather(w, [ix.checked(i, w.shape[0], 0, "select")])
+    if scale_grad_by_freq:
+        flat = mv.reshape(ew.cast(i, dtypes.int64), (prod(i.shape),))
+        zeros = broadcast_to(ew.constant(0, w.dtype), (w.shape[0],))
+        ones = broadcast_to(ew.constant(1, w.dtype), flat.shape)
+        times = ix.scatter("scatter_add", zeros, ones, [flat])
+        share = mv.reshape(ix.gather(times, [flat]), (*i.shape, *(1,) * (len(w.shape) - 1)))
+        # The value stays; its gradient is divided by how often the row was asked for.
+        y = replace(ew.div(y, share), ew.detach(y))
+    if padding_idx >= 0 and y.requires_grad:
+        is_padding = ew.eq(i, ew.cast(number(padding_idx, dtypes.int64), i.dtype))
+        is_padding = mv.reshape(is_padding, (*i.shape, *(1,) * (len(w.shape) - 1)))
+        y = ew.where(is_padding, ew.detach(y), y)
+    return wrap(y)
+
+
+@function()
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """1 at the class that each element names, else 0, along a new last axis; int64.
+
+    RuntimeError for a class that is not there. Without num_classes the values are looked at.
+    """
+    if tensor.dtype is not dtypes.int64:
+        raise RuntimeError(
+            f"one_hot is only applicable to index tensor of type LongTensor; got {tensor.dtype}"
+        )
+    i = tensor._node()
+    if num_classes == -1:
+        if not prod(i.shape):
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+        num_classes = int(tensor.max().item()) + 1
+    if num_classes < 1:
+        raise RuntimeError("num_classes should be positive")
+    at = ix.checked(i, num_classes, 0, "class")
+    wide = (*i.shape, num_classes)
+    own = mv.expand(mv.iota(num_classes), wide)
+    same = ew.eq(mv.expand(mv.reshape(at, (*i.shape, 1)), wide), own)
+    return wrap(ew.cast(same, dtypes.int64))
