@@ -9,6 +9,7 @@ from .autograd_api import (
     no_grad,
     set_grad_enabled,
 )
+from .capture import NotCaptured, compile
 from .dtypes import (
     DType,
     bfloat16,

@@ -235,6 +235,8 @@ def backward(
 
 
 def _accumulate(tensor: Tensor, g: Node, create: bool) -> None:
+    if recorder.observer is not None:
+        recorder.observer.gradient(tensor)
     grad = tensor.grad
     if grad is None:
         tensor.grad = wrap(g if create else ew.detach(g))

@@ -14,7 +14,8 @@ from . import config, dtypes, machine, passes, trace
 from .codegen import emit
 from .codegen.jit import compile_kernels, compile_text
 from .dtypes import DType
-from .graph.node import LEAF, Node, leaf, postorder, recorder, refresh
+from .graph.node import LEAF, Node, leaf, postorder, recorder, refresh, user_location
+from .graph.storage import hold
 from .graph.types import Type
 from .kernels.launch import Buffer as PlanBuffer
 from .kernels.memory import FIRST_SLOT, MemoryPlan, plan_memory
@@ -83,13 +84,17 @@ def array_of(node: Node) -> np.ndarray:
 
 
 def flush() -> None:
-    """Run all that is pending and still referenced."""
-    realize([])
+    """Run all that is pending and still referenced. Within a function that is being captured, this
+    waits for its end."""
+    if recorder.observer is None:
+        realize([])
 
 
 def realize(nodes: Sequence[Node]) -> None:
     """Give `nodes`, and every live storage, their values."""
-    roots = _roots(nodes)
+    if recorder.observer is not None and recorder.observer.broken is None:
+        recorder.observer.broken = user_location() or ("unknown", 0, "")
+    roots = roots_of(nodes)
     try:
         if roots:
             if config.current().backend == "reference":
@@ -103,13 +108,14 @@ def realize(nodes: Sequence[Node]) -> None:
         recorder.advance()
 
 
-def _roots(nodes: Sequence[Node]) -> list[Node]:
+def roots_of(nodes: Sequence[Node]) -> list[Node]:
     """The nodes to run: those asked for and those that live storages hold, each once, in order."""
     found: dict[int, Node] = {}
     for reference in recorder.pending:
         storage = reference()
         if storage is not None and storage.node.value is None:
             found[id(storage.node)] = storage.node
+            hold(reference, storage.node)
     for node in nodes:
         if node.value is None:
             found[id(node)] = node
@@ -118,26 +124,38 @@ def _roots(nodes: Sequence[Node]) -> list[Node]:
 
 def _run_native(roots: list[Node]) -> None:
     """Find the compiled program of `roots` by their keys, or compile it; then run it."""
-    key = _key(roots)
-    program = _programs.get(key)
-    candidates = _candidates(roots)
-    if program is None:
-        program = compile_graph(roots, candidates)
-        _programs[key] = program
-        if len(_programs) > _PROGRAM_LIMIT:
-            _programs.popitem(last=False)
+    program = program_of(roots)
+    candidates = _candidates(roots) if program.kept else []
     try:
         values = run_program(program, recorder.leaves)
     except KernelError as error:
-        node = _located([*roots, *candidates])[program.sites[error.code]]
-        raise node.structure.op.fault(node, error.value) from None
+        raise fault(program, located([*roots, *_candidates(roots)]), error) from None
     for root, (kind, at) in zip(roots, program.results, strict=True):
         root.value = values[at] if kind == "output" else recorder.leaves[at].value
     for position, at in program.kept:
         candidates[position].value = values[at]
 
 
-def _located(roots: Sequence[Node]) -> list[Node]:
+def program_of(roots: list[Node]) -> Program:
+    """The compiled program of `roots`, found by their keys, else compiled."""
+    key = _key(roots)
+    program = _programs.get(key)
+    if program is None:
+        program = _programs[key] = compile_graph(roots, _candidates(roots))
+        if len(_programs) > _PROGRAM_LIMIT:
+            _programs.popitem(last=False)
+    else:
+        _programs.move_to_end(key)
+    return program
+
+
+def fault(program: Program, nodes: Sequence[Node], error: KernelError) -> Exception:
+    """The user's error behind a kernel's, where `nodes` are those that `located` gave."""
+    node = nodes[program.sites[error.code]]
+    return node.structure.op.fault(node, error.value)
+
+
+def located(roots: Sequence[Node]) -> list[Node]:
     """The nodes that may meet a bad value as they run, in an order that the structure fixes."""
     return [n for n in postorder(roots, pending_only=True) if n.structure.op.locates]
 
@@ -207,7 +225,7 @@ def compile_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Pro
         f"plan {1e3 * (planned - clock):.1f} ms, kernels {1e3 * (compiled - planned):.1f} ms",
     )
     program = _program(scheduler, memory, plan, results, kept, leaves, outputs)
-    program.sites = _sites(scheduler.partition.order, _located([*roots, *candidates]))
+    program.sites = _sites(scheduler.partition.order, located([*roots, *candidates]))
     return program
 
 

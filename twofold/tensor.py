@@ -22,7 +22,8 @@ from . import dtypes, engine, windows
 from .autograd.reverse import grad_mode
 from .dtypes import DType
 from .graph.node import LEAF, Node, leaf, make, recorder
-from .graph.storage import Storage
+from .graph.observe import Live
+from .graph.storage import Storage, hold
 from .graph.types import Type
 from .ops import custom
 from .ops import elementwise as ew
@@ -249,7 +250,7 @@ class Tensor:
                     with grad_mode(True):
                         new = custom.replace(base, new)
         if storage.pinned is not None:
-            new = _write_back(storage, new)
+            new = write_back(storage, new)
         storage.write(new)
 
     def _assign(self, result: Tensor) -> Tensor:
@@ -423,6 +424,8 @@ class Tensor:
             self._storage.node = new
             if new.value is None:
                 self._storage.write(new)
+            else:
+                hold(weakref.ref(self._storage), new)
         return self
 
     @property
@@ -601,6 +604,7 @@ def wrap(node: Node) -> Tensor:
     storage.version = 0
     storage.pinned = None
     rec = recorder
+    storage.born = rec.epoch
     if node.value is None:
         storage.epoch = rec.epoch
         rec.pending.append(_reference(storage))
@@ -608,6 +612,7 @@ def wrap(node: Node) -> Tensor:
             engine.flush()
     else:
         storage.epoch = 0
+        hold(_reference(storage), node)
     result = _new(Tensor)
     result._storage = storage
     return result
@@ -638,11 +643,12 @@ def _shared_array(storage: Storage) -> np.ndarray:
     shared = engine.from_numpy(array, s.dtype, share=True, requires_grad=s.requires_grad)
     shared.target = node.target
     storage.node = shared
+    hold(weakref.ref(storage), shared)
     storage.pinned = array
     return array
 
 
-def _write_back(storage: Storage, new: Node) -> Node:
+def write_back(storage: Storage, new: Node) -> Node:
     """Put `new` into the memory that was handed out, if anyone may still look at it."""
     array = storage.pinned
     old = storage.node
@@ -669,6 +675,11 @@ _INTEGER_BITS = {d: 8 * d.itemsize for d in dtypes.INTEGERS}
 
 def number(value: Any, dtype: DType) -> Node:
     """A Python number as a 0-d node of `dtype`, wrapped into its range as C does."""
+    if value.__class__ is Live:
+        node = leaf(float(value), _SCALAR_TYPES[dtype], False, True)
+        if recorder.observer is not None:
+            recorder.observer.live(node, value.read)
+        return node
     if dtype.kind != "float":
         if dtype.kind == "bool":
             return ew.constant(bool(value), dtype)

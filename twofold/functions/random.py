@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import dtypes, engine
 from ..dtypes import DType
-from ..graph.node import Node, leaf
+from ..graph.node import Node, leaf, recorder
 from ..graph.types import Type
 from ..ops import elementwise as ew
 from ..ops import movement as mv
@@ -124,6 +124,9 @@ def _words(n: int, each: int, generator: Generator | None) -> list[Node]:
     start = generator.take(n * each)
     key = leaf(generator.key, _WORD, False, True)
     first = leaf(start, _WORD, False, True)
+    if recorder.observer is not None:
+        recorder.observer.live(key, lambda: generator.key)
+        recorder.observer.live(first, lambda: generator.take(n * each))
     key = broadcast_to(key, (n,))
     counter = ew.add(mv.iota(n), broadcast_to(first, (n,)))
     words = [ew.random_bits(key, counter)]

@@ -56,6 +56,7 @@ class Node:
     __slots__ = (
         "__weakref__",
         "epoch",
+        "holder",
         "inputs",
         "key",
         "location",
@@ -71,6 +72,7 @@ class Node:
     value: Any
     key: int
     epoch: int
+    holder: Any
     location: tuple[str, int, str] | None
     target: Any
     released: bool
@@ -121,7 +123,8 @@ class Leaf:
 class Recorder:
     """The state of recording: the current epoch, its leaves, and the table of structures.
 
-    `serial` is the last node's; when it passes `flush_at`, too much is pending.
+    `serial` is the last node's; when it passes `flush_at`, too much is pending. `observer`, while a
+    function is being captured, is told what a replay must do besides running the graph.
     """
 
     def __init__(self) -> None:
@@ -134,6 +137,7 @@ class Recorder:
         self.serial = 0
         self.flush_at = config.current().pending_limit
         self.pending: list[Any] = []
+        self.observer: Any = None
 
     def structure(self, op: Any, attrs: tuple, type_: Type, requires_grad: bool) -> Structure:
         """A new structure with a key that no other has had."""
@@ -168,6 +172,7 @@ def leaf(value: Any, type_: Type, requires_grad: bool = False, scalar: bool = Fa
     node.key = -1
     node.epoch = 0
     node.location = None
+    node.holder = None
     node.target = None
     node.released = False
     recorder.serial += 1
@@ -195,6 +200,7 @@ def make(op: Any, inputs: tuple[Node, ...], attrs: tuple = ()) -> Node:
     node.key = found.key
     node.epoch = epoch
     node.location = user_location() if rec.locate or op.locates else None
+    node.holder = None
     node.target = None
     node.released = False
     rec.serial = node.serial = rec.serial + 1

@@ -1,0 +1,291 @@
+"""Captured functions do what the functions do, call by call."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import twofold as tf
+from twofold.capture import NotCaptured
+from twofold.graph.modes import modes
+from twofold.graph.observe import each_call, live
+
+
+def _settled(captured) -> bool:
+    return any(v.settled for v in captured.variants.values())
+
+
+def _same_calls(make, calls: int = 6) -> None:
+    """`make()` gives (function, arguments of call k, state); captured and plain must agree bit for
+    bit, and the captured one must come to be replayed."""
+    plain, arguments, state = make()
+    captured_function, _, captured_state = make()
+    captured = tf.compile(captured_function)
+    for k in range(calls):
+        expected, got = plain(*arguments(k)), captured(*arguments(k))
+        np.testing.assert_array_equal(expected.detach().numpy(), got.detach().numpy())
+        for a, b in zip(state(), captured_state(), strict=True):
+            np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
+    assert _settled(captured)
+
+
+def _array(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def _batch(k: int) -> tuple:
+    return (tf.tensor(_array(8, 5, seed=k + 1)),)
+
+
+def test_a_function_of_tensors() -> None:
+    _same_calls(lambda: (lambda x: (x * 2 + 1).sum(0), _batch, lambda: []))
+
+
+def test_training_with_momentum() -> None:
+    def make():
+        w = tf.tensor(_array(5, 3)).requires_grad_()
+        state = {}
+
+        def step(x):
+            w.grad = None
+            loss = (x @ w).pow(2).mean()
+            loss.backward()
+            with tf.no_grad():
+                if "momentum" not in state:
+                    state["momentum"] = w.grad.clone()
+                else:
+                    state["momentum"].mul_(0.9).add_(w.grad)
+                w.sub_(0.1 * state["momentum"])
+            return loss
+
+        return step, _batch, lambda: [w, w.grad, state["momentum"]]
+
+    _same_calls(make)
+
+
+def test_gradients_that_add_up() -> None:
+    def make():
+        w = tf.tensor(_array(5, 3)).requires_grad_()
+
+        def step(x):
+            loss = (x @ w).pow(2).mean()
+            loss.backward()
+            return loss
+
+        return step, _batch, lambda: [w.grad]
+
+    _same_calls(make, 8)
+
+
+def test_gradients_cleared_outside() -> None:
+    w = tf.tensor(_array(5, 3)).requires_grad_()
+
+    @tf.compile
+    def step(x):
+        loss = (x @ w).pow(2).mean()
+        loss.backward()
+        return loss
+
+    for k in range(8):
+        w.grad = None
+        step(*_batch(k))
+        once = w.grad.numpy().copy()
+        step(*_batch(k))
+        np.testing.assert_allclose(w.grad.numpy(), 2 * once, rtol=1e-6)
+
+
+def test_live_numbers_and_actions() -> None:
+    def make():
+        w = tf.tensor(_array(5, 3)).requires_grad_()
+        settings = {"lr": 1.0, "step": 0}
+
+        def count() -> None:
+            settings["step"] += 1
+
+        def step(x):
+            w.grad = None
+            loss = (x @ w).pow(2).mean()
+            loss.backward()
+            each_call(count)
+            rate = live(lambda: settings["lr"]) / (1 + live(lambda: settings["step"]))
+            with tf.no_grad():
+                w.sub_(rate * w.grad)
+            return loss
+
+        def arguments(k):
+            settings["lr"] = 0.1 * (k + 1)
+            return _batch(k)
+
+        return step, arguments, lambda: [w, tf.tensor(settings["step"])]
+
+    plain, plain_arguments, plain_state = make()
+    function, arguments, state = make()
+    captured = tf.compile(function)
+    for k in range(7):
+        plain(*plain_arguments(k))
+        captured(*arguments(k))
+        for a, b in zip(plain_state(), state(), strict=True):
+            np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
+    assert _settled(captured)
+
+
+def test_random_numbers_go_on() -> None:
+    captured = tf.compile(lambda x: x + tf.rand(4))
+    x = tf.zeros(4)
+    tf.manual_seed(3)
+    got = [captured(x).tolist() for _ in range(5)]
+    after = tf.rand(2).tolist()
+    tf.manual_seed(3)
+    assert got == [(x + tf.rand(4)).tolist() for _ in range(5)]
+    assert after == tf.rand(2).tolist()
+    assert _settled(captured)
+
+
+def test_arguments_written_in_place() -> None:
+    def step(x, y):
+        x.add_(y)
+        y[0] = 7
+        return x * y
+
+    captured = tf.compile(step)
+    x, y = tf.ones(3), tf.ones(3)
+    a, b = tf.ones(3), tf.ones(3)
+    for _ in range(5):
+        assert captured(x, y).tolist() == step(a, b).tolist()
+        assert x.tolist() == a.tolist()
+        assert y.tolist() == b.tolist()
+    assert _settled(captured)
+
+
+def test_one_tensor_for_two_arguments() -> None:
+    captured = tf.compile(lambda x, y: x.add_(1) + y)
+    for _ in range(4):
+        x = tf.ones(2)
+        assert captured(x, x).tolist() == [4.0, 4.0]
+        assert captured(tf.ones(2), tf.ones(2)).tolist() == [3.0, 3.0]
+
+
+def test_results_of_every_shape() -> None:
+    kept = tf.ones(2)
+
+    def f(x):
+        y = x + 1
+        return {"same": x, "kept": kept, "view": y.reshape(4)[1:], "pair": (y, None, "text")}
+
+    captured = tf.compile(f)
+    for _ in range(5):
+        x = tf.ones(2, 2)
+        result = captured(x)
+        assert result["same"] is x
+        assert result["kept"] is kept
+        assert result["view"].tolist() == [2.0, 2.0, 2.0]
+        assert result["pair"][0].tolist() == [[2.0, 2.0], [2.0, 2.0]]
+        assert result["pair"][1:] == (None, "text")
+    assert _settled(captured)
+
+
+def test_other_shapes_and_numbers_are_other_calls() -> None:
+    captured = tf.compile(lambda x, k: x * k)
+    for n in (1, 2, 3):
+        for k in (2, 3.5):
+            for _ in range(3):
+                assert captured(tf.ones(n), k).tolist() == [float(k)] * n
+
+
+def test_a_value_looked_at_within() -> None:
+    def f(x):
+        return x + 1 if x.sum().item() > 0 else x - 1
+
+    captured = tf.compile(f)
+    with pytest.warns(NotCaptured, match=r"a value is asked for within it \(.*test_capture.py"):
+        assert captured(tf.ones(2)).tolist() == [2.0, 2.0]
+    assert captured(-tf.ones(2)).tolist() == [-2.0, -2.0]
+
+
+def test_a_tensor_kept_outside() -> None:
+    losses = []
+
+    def f(x):
+        y = x.sum()
+        losses.append(y)
+        return y
+
+    captured = tf.compile(f)
+    with pytest.warns(NotCaptured):
+        for k in range(8):
+            captured(tf.ones(2) * k)
+    assert [y.item() for y in losses] == [2.0 * k for k in range(8)]
+
+
+def test_numbers_that_change_are_not_frozen() -> None:
+    counter = {"n": 0}
+
+    def f(x):
+        counter["n"] += 1
+        return x * (counter["n"] + 0.5)
+
+    captured = tf.compile(f)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotCaptured)
+        got = [captured(tf.ones(1)).item() for _ in range(8)]
+    assert got == [k + 1.5 for k in range(8)]
+
+
+def test_switches_make_new_captures() -> None:
+    training = {"on": True}
+    captured = tf.compile(lambda x: x * 2 if training["on"] else x)
+    assert [captured(tf.ones(1)).item() for _ in range(4)] == [2.0] * 4
+    training["on"] = False
+    modes.change()
+    assert [captured(tf.ones(1)).item() for _ in range(4)] == [1.0] * 4
+
+
+def test_gradients_through_the_result() -> None:
+    w = tf.tensor(_array(5, 3)).requires_grad_()
+    captured = tf.compile(lambda x: (x @ w).sum())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotCaptured)
+        for k in range(8):
+            w.grad = None
+            captured(*_batch(k)).backward()
+            expected = _batch(k)[0].sum(0).numpy()[:, None] * np.ones((1, 3), np.float32)
+            np.testing.assert_allclose(w.grad.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_error_leaves_nothing_behind() -> None:
+    def f(x):
+        raise ValueError("no")
+
+    captured = tf.compile(f)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            captured(tf.ones(1))
+    assert (tf.ones(1) + 1).item() == 2.0
+
+
+def test_arguments_that_cannot_be_told_apart() -> None:
+    with pytest.raises(TypeError, match=r"\[compile\] arguments are tensors"):
+        tf.compile(lambda x: x)(np.ones(3))
+
+
+def test_numpy_memory_follows() -> None:
+    array = np.ones(3, np.float32)
+    x = tf.from_numpy(array)
+    captured = tf.compile(lambda x: x.add_(1).sum())
+    for k in range(6):
+        assert captured(x).item() == 3.0 * (k + 2)
+        assert array.tolist() == [k + 2.0] * 3
+    assert _settled(captured)
+
+
+def test_a_bad_index_is_the_users_error() -> None:
+    table = tf.tensor(_array(5, 3))
+    captured = tf.compile(lambda i: table[i].sum(0))
+    for _ in range(4):
+        captured(tf.tensor([1, 4]))
+    assert _settled(captured)
+    with pytest.raises(IndexError, match=r"test_capture.py"):
+        captured(tf.tensor([1, 5]))
+    assert captured(tf.tensor([1, 4])).shape == (3,)
