@@ -173,7 +173,7 @@ def _run_steps(
                     values[worker.name] = [file[name] for name in file.files]
     _compare(results, values)
     for k in range(rounds):
-        turn = workers[k % len(workers) :] + workers[: k % len(workers)]
+        turn = [*workers[k % len(workers) :], *workers[: k % len(workers)]]
         for worker in turn:
             result = results[worker.name]
             if result.error is not None:

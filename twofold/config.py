@@ -21,6 +21,7 @@ class Config:
     `debug`: 0 to 6, nearer to the metal as it grows (see `trace`).
     `cache_dir`: folder of the compiled-kernel cache; None keeps kernels in memory only.
     `pending_limit`: operations recorded before they are run unasked.
+    `verify`: check the rules of each stage as a graph is compiled (see `graph/verify.py`).
     `trap_nan`: raise at the op whose value is not a number.
     """
 
@@ -31,6 +32,7 @@ class Config:
     cache_dir: str | None = None
     pending_limit: int = 20_000
     trap_nan: bool = False
+    verify: bool = False
 
 
 def _from_environment() -> Config:
@@ -49,6 +51,7 @@ def _from_environment() -> Config:
         debug=int(get("TWOFOLD_DEBUG") or 0),
         cache_dir=cache_dir,
         trap_nan=get("TWOFOLD_TRAP_NAN", "") not in ("", "0"),
+        verify=get("TWOFOLD_VERIFY", get("TWOFOLD_DEBUG", "")) not in ("", "0"),
     )
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .. import trace
-from ..graph.node import Node, postorder
+from .. import config, trace
+from ..graph.node import Node
+from ..graph.text import Graph
+from ..graph.verify import verify
+from ..ops.base import registry
 from .expand import expand
 from .layout import pull_permutes
 from .simplify import simplify
@@ -15,14 +18,21 @@ PASSES = (simplify, pull_permutes, expand, simplify)
 
 
 def run(roots: Sequence[Node]) -> list[Node]:
-    """The roots after all passes."""
+    """The roots after all passes; checked after each where the options ask for it."""
     now = list(roots)
+    checked = config.current().verify
+    shown = trace.at(trace.GRAPHS)
+    types = [r.type for r in roots]
+    if checked:
+        verify(now, registry, "recording")
+    text = str(Graph(now, "recorded")) if shown else ""
+    trace.write(trace.GRAPHS, text)
     for rewrite in PASSES:
-        before = now
         now = rewrite(now)
-        if trace.at(trace.GRAPHS):
-            same = all(a is b for a, b in zip(before, now))
-            size = len(postorder(now, pending_only=True))
-            note = "unchanged" if same else f"{size} nodes"
-            trace.write(trace.GRAPHS, f"pass {rewrite.__name__}: {note}")
+        if checked:
+            verify(now, registry, rewrite.__name__, types)
+        if shown:
+            before, text = text, str(Graph(now, rewrite.__name__))
+            same = before.partition("(")[2] == text.partition("(")[2]
+            trace.write(trace.GRAPHS, f"{rewrite.__name__}: unchanged" if same else text)
     return now
