@@ -19,8 +19,9 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("codegen",),
     ("engine",),
     (
-        "autograd_api", "autograd_function", "creation", "custom_function", "explain", "functional",
-        "functions", "gradcheck", "indexing", "printing", "tensor", "windows",
+        "autograd_api", "autograd_function", "capture", "creation", "custom_function", "explain",
+        "functional", "functions", "gradcheck", "indexing", "printing", "replay", "tensor",
+        "windows",
     ),
     ("amp", "fft", "linalg", "nn", "optim", "sparse", "utils"),
     (
