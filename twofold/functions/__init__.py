@@ -1,4 +1,14 @@
 """Functions on tensors, in a file per family. Importing this attaches the methods of `Tensor`."""
 
-from . import arithmetic, gather, linear, pointwise, random, reduction, shape
+from . import (
+    arithmetic,
+    convolution,
+    gather,
+    linear,
+    pointwise,
+    pooling,
+    random,
+    reduction,
+    shape,
+)
 from ._registry import functions

@@ -83,8 +83,10 @@ def split(
     """A flat row-major position in `shape` as one position per axis; None if they are not affine.
 
     Terms whose coefficient is a multiple of the inner size belong to the outer axis, the rest must
-    stay within the inner size.
+    stay within the inner size. Of no elements, every position will do.
     """
+    if 0 in shape:
+        return (ZERO,) * len(shape)
     result: list[Affine] = []
     for size in reversed(shape[1:]):
         if size == 1:
