@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from . import config, dtypes, machine, passes, trace
 from .codegen import emit
-from .codegen.jit import compile_kernels, compile_text
+from .codegen.jit import compile_kernels, compile_text, counts
 from .dtypes import DType
+from .graph.history import History, signature
 from .graph.node import LEAF, Node, leaf, postorder, recorder, refresh, user_location
 from .graph.storage import hold
 from .graph.types import Type
@@ -21,6 +22,7 @@ from .kernels.launch import Buffer as PlanBuffer
 from .kernels.memory import FIRST_SLOT, MemoryPlan, plan_memory
 from .kernels.partition import strip
 from .kernels.schedule import Scheduler, output_buffer
+from .kernels.text import kernel_text
 from .ops import interpret
 from .runtime import walker
 from .runtime.buffers import Buffer
@@ -28,6 +30,17 @@ from .runtime.plan import KernelError, Plan, PlanLaunch
 from .runtime.pool import Pool
 
 _PROGRAM_LIMIT = 2048
+
+
+@dataclass(frozen=True)
+class Birth:
+    """Why a program was compiled, when (`time.perf_counter`), in how many seconds, and what became
+    of its kernels: compiled, from disk, from memory."""
+
+    reason: str
+    at: float
+    seconds: float
+    kernels: dict[str, int]
 
 
 @dataclass(eq=False)
@@ -48,11 +61,31 @@ class Program:
     outputs: list[tuple[int, int]]
     results: list[tuple[str, int]]
     kept: list[tuple[int, int]]
+    birth: Birth
     sites: dict[int, int] = field(default_factory=dict)
     bases: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
+@dataclass(eq=False)
+class Planned:
+    """A graph after all passes, cut into launches over placed buffers; not yet machine code."""
+
+    results: list[Node]
+    scheduler: Scheduler
+    memory: MemoryPlan
+    kept: list[tuple[int, PlanBuffer]]
+    leaves: list[PlanBuffer]
+    outputs: list[PlanBuffer]
+
+
+Observer = Callable[[list[Node], list[Node], Program, list[Buffer]], None]
+
+observers: list[Observer] = []
+"""Called after each run of a program with its roots, candidates and outputs, before the graph lets
+go of its past (see `explain.py`)."""
+
 _programs: OrderedDict[tuple, Program] = OrderedDict()
+_history = History()
 
 
 def from_numpy(
@@ -130,6 +163,8 @@ def _run_native(roots: list[Node]) -> None:
         values = run_program(program, recorder.leaves)
     except KernelError as error:
         raise fault(program, located([*roots, *_candidates(roots)]), error) from None
+    for observe in observers:
+        observe(roots, candidates, program, values)
     for root, (kind, at) in zip(roots, program.results, strict=True):
         root.value = values[at] if kind == "output" else recorder.leaves[at].value
     for position, at in program.kept:
@@ -166,9 +201,7 @@ def _sites(order: Sequence[Node], located: Sequence[Node]) -> dict[int, int]:
     origin: dict[tuple, int] = {}
     for position, node in enumerate(located):
         origin.setdefault((node.location, node.structure.attrs), position)
-    return {
-        id(n): origin[n.location, n.structure.attrs] for n in order if n.structure.op.locates
-    }
+    return {id(n): origin[n.location, n.structure.attrs] for n in order if n.structure.op.locates}
 
 
 def _key(roots: list[Node]) -> tuple:
@@ -193,20 +226,30 @@ def _candidates(roots: list[Node]) -> list[Node]:
     ]
 
 
-def compile_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Program:
-    """Rewrite, partition, schedule, place, compile: the whole path from a graph to a program."""
+def plan_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Planned:
+    """Rewrite, partition, schedule, place: all of the path that needs no machine code."""
     options = config.current()
-    target = machine.target_for(options.target)
-    clock = time.perf_counter()
-
     rewritten = passes.run([*roots, *candidates])
     results, extras = rewritten[: len(roots)], rewritten[len(roots) :]
-    scheduler = Scheduler(results, target, options.threads)
+    scheduler = Scheduler(results, machine.target_for(options.target), options.threads)
     kept = _keep(scheduler, extras)
     outputs = [b for b in scheduler.buffers.values() if b.kind == "output"]
     leaves = [b for b in scheduler.buffers.values() if b.kind == "leaf"]
     memory = plan_memory(scheduler.launches, [*leaves, *outputs], options.threads)
-    planned = time.perf_counter()
+    return Planned(results, scheduler, memory, kept, leaves, outputs)
+
+
+def compile_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Program:
+    """The whole path from a graph to a program."""
+    options = config.current()
+    target = machine.target_for(options.target)
+    clock, before = time.perf_counter(), dict(counts)
+    reason = _history.reason(signature(roots, options))
+    trace.write(trace.STAGES, f"compile: {reason}")
+    planned = plan_graph(roots, candidates)
+    memory = planned.memory
+    _trace_launches(memory)
+    planned_at = time.perf_counter()
 
     addresses = compile_kernels([p.spec for p in memory.launches], emit.emit, target)
     plan = Plan(
@@ -216,17 +259,37 @@ def compile_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Pro
         ],
         FIRST_SLOT + len(memory.slots),
         memory.arena_bytes,
-        len(scheduler.scalar_at),
+        len(planned.scheduler.scalar_at),
     )
-    compiled = time.perf_counter()
+    done = time.perf_counter()
+    kernels = {name: counts[name] - before[name] for name in counts}
     trace.write(
         trace.STAGES,
-        f"compile: {len(memory.launches)} launches, arena {memory.arena_bytes / 1e6:.2f} MB; "
-        f"plan {1e3 * (planned - clock):.1f} ms, kernels {1e3 * (compiled - planned):.1f} ms",
+        f"compiled: {len(memory.launches)} launches, arena {memory.arena_bytes / 1e6:.2f} MB; "
+        f"plan {1e3 * (planned_at - clock):.1f} ms, kernels {1e3 * (done - planned_at):.1f} ms "
+        f"({kernels['compiled']} compiled, {kernels['from_disk']} from disk, "
+        f"{kernels['from_memory']} known)",
     )
-    program = _program(scheduler, memory, plan, results, kept, leaves, outputs)
-    program.sites = _sites(scheduler.partition.order, located([*roots, *candidates]))
+    for launch in memory.launches:
+        launch.source.nodes = ()  # a program must not keep the graph, nor the leaves' values
+    program = _program(planned, plan, Birth(reason, clock, done - clock, kernels))
+    program.sites = _sites(planned.scheduler.partition.order, located([*roots, *candidates]))
     return program
+
+
+def _trace_launches(memory: MemoryPlan) -> None:
+    """Say what is launched, and how each loop nest looks."""
+    if not trace.at(trace.KERNELS):
+        return
+    for k, p in enumerate(memory.launches):
+        source = p.source
+        trace.write(
+            trace.KERNELS,
+            f"launch {k}: {source.label}, {p.items} items of at most {p.grain} a turn, "
+            f"{source.n_bytes} bytes, {source.flops} operations"
+            + (", then all meet" if p.barrier_after else ""),
+        )
+        trace.write(trace.LOOPS, kernel_text(p.spec))
 
 
 def _keep(scheduler: Scheduler, extras: Sequence[Node]) -> list[tuple[int, PlanBuffer]]:
@@ -245,19 +308,12 @@ def _keep(scheduler: Scheduler, extras: Sequence[Node]) -> list[tuple[int, PlanB
     return kept
 
 
-def _program(
-    scheduler: Scheduler,
-    memory: MemoryPlan,
-    plan: Plan,
-    results: Sequence[Node],
-    kept: list[tuple[int, PlanBuffer]],
-    leaves: list[PlanBuffer],
-    outputs: list[PlanBuffer],
-) -> Program:
+def _program(planned: Planned, plan: Plan, birth: Birth) -> Program:
     """Tie slots to the leaves of the epoch and to the roots."""
+    scheduler, memory = planned.scheduler, planned.memory
     index = {id(n): i for i, n in enumerate(recorder.leaves)}
     slot = {id(b): FIRST_SLOT + i for i, b in enumerate(memory.slots)}
-    out_at = {id(b): i for i, b in enumerate(outputs)}
+    out_at = {id(b): i for i, b in enumerate(planned.outputs)}
     leaf_slots, scalars = [], []
     for number, node in enumerate(scheduler.partition.nodes):
         if node.value is None and node.structure.op is not LEAF:
@@ -267,7 +323,7 @@ def _program(
         else:
             leaf_slots.append((slot[id(scheduler.buffers[number])], index[id(node)]))
     where: list[tuple[str, int]] = []
-    for root in results:
+    for root in planned.results:
         buffer, source = output_buffer(scheduler, root)
         if buffer is None:
             where.append(("leaf", index[id(source)]))
@@ -278,9 +334,10 @@ def _program(
         memory,
         leaf_slots,
         scalars,
-        [(slot[id(b)], b.n_bytes) for b in outputs],
+        [(slot[id(b)], b.n_bytes) for b in planned.outputs],
         where,
-        [(position, out_at[id(b)]) for position, b in kept],
+        [(position, out_at[id(b)]) for position, b in planned.kept],
+        birth,
     )
 
 

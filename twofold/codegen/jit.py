@@ -145,7 +145,7 @@ def compile_kernels(specs: Sequence[Any], emit: Emit, target: Target) -> list[in
 
         def obtain(item: tuple[Any, str]) -> bytes:
             spec, key = item
-            code = cache.get(key)
+            code = None if trace.at(trace.LLVM_IR) else cache.get(key)
             if code is not None:
                 counts["from_disk"] += 1
                 return code

@@ -70,7 +70,7 @@ def _verify_node(node: Node, ops: Mapping[str, Any], stage: str, roots: Sequence
             where = repr(node)
         return InternalError(f"[verify] after {stage}: {where}: {rule}; got {got}")
 
-    if op is None or ops.get(op.name) is not op:
+    if op.name not in ops or ops[op.name] is not op:
         raise broken("the op must be a registered one", op)
     if len(s.attrs) != len(op.params):
         raise broken(f"the op's parameters are {op.params}", s.attrs)
