@@ -1,6 +1,6 @@
 """Twofold: write it dynamic, run it static."""
 
-from . import autograd, autograd_api, creation, custom_function, gradcheck, indexing, printing
+from . import autograd, autograd_api, creation, custom_function, gradcheck, indexing, printing, utils
 from .autograd_api import (
     enable_grad,
     inference_mode,

@@ -712,3 +712,10 @@ def wrap_dim(dim: int, rank: int) -> int:
 def from_held(array: np.ndarray, dtype: DType) -> Tensor:
     """A tensor of `dtype` with these values."""
     return wrap(engine.from_numpy(np.array(to_stored(np.asarray(array), dtype)), dtype, share=True))
+
+
+def from_stored(array: np.ndarray, dtype: DType) -> Tensor:
+    """A tensor of `dtype` that takes over the memory of `array`, whose elements are as they are
+    stored (bfloat16 as its bits)."""
+    array = np.ascontiguousarray(array).reshape(array.shape)
+    return wrap(engine.from_numpy(array, dtype, share=True))
