@@ -11,7 +11,7 @@ machine has it, and `fma_or_two` is a product and a sum elsewhere.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import llvmlite.ir as ir
 
@@ -134,8 +134,13 @@ class Lanes:
         return held
 
     def rarely(self, condition: Vec, usual: Vec, rare: Callable[[], Vec]) -> Vec:
-        """`usual`, but `rare()` in the lanes where `condition` holds; costs a branch where none
-        does."""
+        """`usual`, but `rare()` where `condition` holds; costs a branch where it holds nowhere."""
+        return self.rarely_all(condition, [usual], lambda: [rare()])[0]
+
+    def rarely_all(
+        self, condition: Vec, usual: list[Vec], rare: Callable[[], list[Vec]]
+    ) -> list[Vec]:
+        """`rarely` for several values that are computed together."""
         b = self.builder
         before = b.block
         slow = b.append_basic_block("rare")
@@ -143,14 +148,49 @@ class Lanes:
         branch = b.cbranch(condition.any(), slow, done)
         branch.set_weights([1, 1000])
         b.position_at_end(slow)
-        fixed = condition.select(rare(), usual)
+        fixed = [condition.select(new, old) for new, old in zip(rare(), usual, strict=True)]
         after = b.block
         b.branch(done)
         b.position_at_end(done)
-        phi = b.phi(usual.value.type)
-        phi.add_incoming(usual.value, before)
-        phi.add_incoming(fixed.value, after)
-        return Vec(self, phi)
+        phis = [b.phi(v.value.type) for v in usual]
+        for phi, old, new in zip(phis, usual, fixed):
+            phi.add_incoming(old.value, before)
+            phi.add_incoming(new.value, after)
+        return [Vec(self, phi) for phi in phis]
+
+    def one_by_one(self, x: Vec, function: Callable[[Vec], list[Vec]]) -> list[Vec]:
+        """`function` of each lane of x in turn, as a loop: short code for what is seldom needed."""
+        if self.lanes == 1:
+            return function(x)
+        b, count = self.builder, ir.Constant(I64, self.lanes)
+
+        def slot(type_: ir.Type) -> ir.Value:
+            with b.goto_entry_block():
+                place = b.alloca(type_)
+            place.type = ir.PointerType()  # not a typed pointer, which LLVM no longer reads
+            return place
+
+        source = slot(x.value.type)
+        b.store(x.value, source)
+        before = b.block
+        body = b.append_basic_block("lane")
+        done = b.append_basic_block("lanes")
+        b.branch(body)
+        b.position_at_end(body)
+        lane = b.phi(I64)
+        lane.add_incoming(ir.Constant(I64, 0), before)
+        one = b.load(b.gep(source, [lane], source_etype=x.element), typ=x.element)
+        results = function(Vec(Lanes(b, 1, self.target), one))
+        slots = []
+        for result in results:
+            slots.append(slot(vector(result.element, self.lanes)))
+            b.store(result.value, b.gep(slots[-1], [lane], source_etype=result.element))
+        following = b.add(lane, ir.Constant(I64, 1))
+        lane.add_incoming(following, b.block)
+        b.cbranch(b.icmp_signed("<", following, count), body, done)
+        b.position_at_end(done)
+        types = [vector(result.element, self.lanes) for result in results]
+        return [Vec(self, b.load(at, typ=type_)) for at, type_ in zip(slots, types)]
 
 
 class Vec:
@@ -383,7 +423,7 @@ class Vec:
         return self._convert("trunc", element)
 
 
-def polynomial(x: Vec, coefficients: list[float]) -> Vec:
+def polynomial(x: Vec, coefficients: Sequence[float]) -> Vec:
     """c[0] + c[1] x + c[2] x^2 + ... by Horner's rule."""
     result = x.lift(coefficients[-1])
     for c in reversed(coefficients[:-1]):

@@ -6,12 +6,31 @@ import math
 
 import llvmlite.ir as ir
 
-from .vecmath import I32, Vec, copysign
+from .vecmath import F32, F64, I32, Vec, copysign
 
 
 def mantissa_bits(x: Vec) -> int:
     """Bits of a float's stored mantissa."""
     return 23 if isinstance(x.element, ir.FloatType) else 52
+
+
+def nearest(x: Vec) -> tuple[Vec, Vec]:
+    """The integer nearest to x as a float and as an integer of x's size, for |x| < 2^22.
+
+    Adding 1.5 * 2^(digits - 1) leaves the integer in the low bits: faster than a conversion, which
+    x86 before AVX-512 lacks for 64 bits, and defined for NaN.
+    """
+    magic = x.lift(1.5 * 2.0 ** mantissa_bits(x))
+    shifted = x + magic
+    return shifted - magic, shifted.as_int() - magic.as_int()
+
+
+def signed_to_float(n: Vec) -> Vec:
+    """An integer below 2^22 in magnitude as the float of its size."""
+    if n.element.width == 32:
+        return n.to_float(F32)
+    magic = n.at.const(1.5 * 2.0**52, F64)
+    return (n + magic.as_int()).as_float() - magic
 
 
 def power_of_two(n: Vec) -> Vec:

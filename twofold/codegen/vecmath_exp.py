@@ -1,0 +1,127 @@
+"""Exponentials: exp, exp2, expm1, sinh, cosh, tanh, sigmoid.
+
+All reduce x to n log 2 + r with |r| <= log(2)/2, take a polynomial of r and scale by 2^n. The
+polynomials are minimax in relative error, fitted to these intervals.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from .vecmath import Vec, copysign, polynomial
+from .vecmath_bits import nearest, power_of_two, quick_two_sum, scale
+
+# exp(r) = 1 + r + r^2 P(r)
+_EXP_SINGLE = (0.49999994, 0.1666652, 0.041668415, 0.008368826, 0.0013813751)
+_EXP = (
+    0.5, 0.16666666666666682, 0.04166666666666641, 0.008333333333318224, 0.0013888888888996768,
+    0.0001984126989446465, 2.480158712211608e-05, 2.7557236061393077e-06, 2.755743559028689e-07,
+    2.511180252896825e-08, 2.0867459410775042e-09,
+)  # fmt: skip
+# 2^r = 1 + r log 2 + r^2 P(r)
+_EXP2 = (
+    0.24022650695910133, 0.055504108664821694, 0.009618129107593056, 0.0013333558146385559,
+    0.000154035304585639, 1.5252733863605764e-05, 1.3215434524060693e-06, 1.0178047582397841e-07,
+    7.073917631836873e-09, 4.457265428284576e-10,
+)  # fmt: skip
+
+LOG2_E = 1.4426950408889634
+LOG_2, LOG_2_REST = 0.6931471805599453, 2.3190468138462996e-17
+# High parts with so few digits that a product with an exponent is exact.
+LOG_2_HIGH, LOG_2_LOW = 0.6931471803691238, 1.9082149292705877e-10
+LOG_2_HIGH_SINGLE, LOG_2_LOW_SINGLE = 0.693145751953125, 1.428606765330187e-06
+
+
+def is_single(x: Vec) -> bool:
+    """Whether x is float32."""
+    return isinstance(x.element, ir.FloatType)
+
+
+def clamp(x: Vec, low: float, high: float) -> Vec:
+    """x held between two bounds; NaN stays."""
+    return x.lift(high).min(x.lift(low).max(x))
+
+
+def _reduced(x: Vec) -> tuple[Vec, Vec]:
+    """r and n with x = n log 2 + r, |r| at most about log(2)/2."""
+    number, n = nearest(x * LOG2_E)
+    if is_single(x):
+        r = number.fma(-LOG_2_HIGH_SINGLE, x)
+        return number.fma(-LOG_2_LOW_SINGLE, r), n
+    r = number.fma(-LOG_2_HIGH, x)
+    return number.fma(-LOG_2_LOW, r), n
+
+
+def _exp_less_one(r: Vec) -> Vec:
+    """exp(r) - 1 of a reduced r."""
+    tail = polynomial(r, _EXP_SINGLE if is_single(r) else _EXP)
+    return tail.fma(r * r, r)
+
+
+def exp_parts(x: Vec, rest: Vec | None = None) -> tuple[Vec, Vec]:
+    """p and n with exp(x + rest) = p 2^n, for x in the range where n fits (|x| < 1400)."""
+    r, n = _reduced(x)
+    if rest is not None:
+        r = r + rest
+    return _exp_less_one(r) + 1, n
+
+
+def _clamped(x: Vec) -> Vec:
+    """x where exp(x) is neither 0 nor infinite, else a bound just beyond."""
+    return clamp(x, -105.0, 89.0) if is_single(x) else clamp(x, -746.0, 710.0)
+
+
+def exp(x: Vec) -> Vec:
+    """e^x."""
+    p, n = exp_parts(_clamped(x))
+    return scale(p, n)
+
+
+def exp2(x: Vec) -> Vec:
+    """2^x, of float64."""
+    x = clamp(x, -1080.0, 1025.0)
+    number, n = nearest(x)
+    r = x - number
+    low = polynomial(r, _EXP2).fma(r * r, r * LOG_2_REST)
+    high, rest = quick_two_sum(r.lift(1), r * LOG_2)
+    return scale(high + (rest + low), n)
+
+
+def expm1(x: Vec) -> Vec:
+    """e^x - 1, of float64."""
+    r, n = _reduced(clamp(x, -50.0, 710.0))
+    inverse = power_of_two(-(n < 1000).select(n, 1000))
+    result = scale(_exp_less_one(r) + (1 - inverse), n)
+    return x.equals(0).select(x, result)
+
+
+def sinh(x: Vec) -> Vec:
+    """(e^x - e^-x) / 2, of float64."""
+    size = x.abs()
+    less_one = expm1(clamp(size, 0.0, 25.0))
+    small = (less_one + less_one / (less_one + 1)) * 0.5
+    p, n = exp_parts(clamp(size, -1.0, 711.0))
+    return copysign((size < 22).select(small, scale(p, n - 1)), x)
+
+
+def cosh(x: Vec) -> Vec:
+    """(e^x + e^-x) / 2, of float64."""
+    p, n = exp_parts(clamp(x.abs(), -1.0, 711.0))
+    half = scale(p, n - 1)
+    return half + 0.25 / half
+
+
+def tanh(x: Vec) -> Vec:
+    """(e^2x - 1) / (e^2x + 1)."""
+    size = clamp(x.abs(), -1.0, 10.0 if is_single(x) else 22.0)
+    r, n = _reduced(size * 2)
+    factor = power_of_two(n)
+    less_one = factor.fma(_exp_less_one(r), factor - 1)
+    return copysign(less_one / (less_one + 2), x)
+
+
+def sigmoid(x: Vec) -> Vec:
+    """1 / (1 + e^-x), as e^x / (1 + e^x) so that tiny results stay exact."""
+    p, n = exp_parts(clamp(x, -105.0, 18.0) if is_single(x) else clamp(x, -746.0, 38.0))
+    power = scale(p, n)
+    return power / (1 + power)

@@ -1,0 +1,161 @@
+"""The error function and its kin, and the logarithm of the gamma function with its derivative."""
+
+from __future__ import annotations
+
+import math
+
+from .vecmath import Vec, copysign, polynomial
+from .vecmath_angle import sin, tan
+from .vecmath_bits import scale, two_product
+from .vecmath_exp import clamp, exp, exp_parts, is_single
+from .vecmath_log import log
+
+# erf(x) = x P(x^2), |x| <= 1
+_ERF_SINGLE = (
+    1.1283791, -0.37612626, 0.112835854, -0.026853815, 0.0051883305, -0.00080102024, 7.85385e-05,
+)  # fmt: skip
+_ERF = (
+    1.1283791670955126, -0.37612638903183754, 0.11283791670955119, -0.026866170645129736,
+    0.005223977625422104, -0.0008548327021854214, 0.00012055332899393875, -1.4925647465956304e-05,
+    1.6462043420823334e-06, -1.6364614554721267e-07, 1.4792146609645538e-08,
+    -1.2163045012026435e-09, 8.703794248186938e-11, -4.222894088025094e-12,
+)  # fmt: skip
+# erfc(x) = exp(P(x)), 1 <= x <= 4, to float32's precision of erf(x)
+_LOG_ERFC_SINGLE = (
+    -0.0003327338, -1.1271224, -0.63809335, -0.103148416, 0.021856677, -0.0029520115,
+    0.00018679573,
+)  # fmt: skip
+# exp(x^2) erfc(x) (1 + 2 x) = P((x - 4) / (x + 4)), 1/2 <= x <= 28
+_ERFC = (
+    1.2329951186255526, -0.1396211168405625, 0.015379652102619873, 0.06809705425468865,
+    -0.10103906603631245, 0.0937328349985266, -0.06633036581201905, 0.03716751553393258,
+    -0.016197734060338396, 0.00503197001721584, -0.0007577732694226248, -0.00019925695761285805,
+    0.0001506215862539334, -2.4398086525709865e-05, -1.1221768762584132e-05, 5.70656256775506e-06,
+    2.9334271986777977e-07, -8.196051327315512e-07, 7.512809742592912e-08, 1.033336355003215e-07,
+    -1.820162810906786e-08, -9.678471793693375e-09, 1.9061074372970363e-09,
+)  # fmt: skip
+# An estimate of erfinv(y) / y in -log(1 - y^2) < 5, and of erfinv(y) in its square root beyond.
+_ERFINV = (
+    0.8862269204971659, 0.23201381821317738, 0.011548652884988565, -0.002334294164113154,
+    -0.0001274836599856211, 4.4566357164036986e-05, 3.98285363227076e-06, -1.976385406761838e-06,
+    2.2102241185171292e-07, -8.7906561601496e-09,
+)  # fmt: skip
+_ERFINV_TAIL = (
+    -0.026087597082034085, 1.0201125090053758, -0.22546448395966892, 0.19686083303060964,
+    -0.08564892413255136, 0.02252849540407748, -0.003754198043487851, 0.00038955489871602414,
+    -2.305180569034817e-05, 5.956855211596951e-07,
+)  # fmt: skip
+# log Gamma(x) = (x - 1) (x - 2) P(x - 3/2), 1 <= x <= 2
+_LGAMMA = (
+    0.4831289505409809, -0.14595989591430608, 0.06291140107456497, -0.03130848750100946,
+    0.016797098631180864, -0.00942562244862872, 0.005446457844966282, -0.0032120740696247596,
+    0.001922916125392893, -0.0011644146740541416, 0.000711522573916079, -0.00043799190273358655,
+    0.00027127285179166035, -0.00016892745823323147, 0.00010566121615655133, -6.609134241235955e-05,
+    4.1556029805634726e-05, -2.7360809808287717e-05, 1.757857625626976e-05, -8.07175661639967e-06,
+    4.732197768608219e-06, -7.976803890879792e-06, 5.393977439067031e-06,
+)  # fmt: skip
+# Stirling's series: B(2k) / (2k (2k - 1)), and B(2k) / (2k) for its derivative.
+_STIRLING = (
+    1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400,
+)  # fmt: skip
+_DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
+
+
+def _erfc_right(x: Vec) -> Vec:
+    """erfc(x) of a float64 x >= 1/2."""
+    x = clamp(x, 0.5, 28.0)
+    square, rest = two_product(x, x)
+    p, n = exp_parts(-square, -rest)
+    return scale(p * polynomial((x - 4) / (x + 4), _ERFC) / (1 + x * 2), n)
+
+
+def erf(x: Vec) -> Vec:
+    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
+    size = x.abs()
+    if is_single(x):
+        central = x * polynomial(x * x, _ERF_SINGLE)
+        p, n = exp_parts(polynomial(clamp(size, 0.0, 4.0), _LOG_ERFC_SINGLE))
+        outer = 1 - scale(p, n)
+    else:
+        central = x * polynomial(x * x, _ERF)
+        outer = 1 - _erfc_right(size)
+    return (size <= 1).select(central, copysign(outer, x))
+
+
+def erfc(x: Vec) -> Vec:
+    """1 - erf(x), precise where that is tiny; of float64."""
+    size = x.abs()
+    right = _erfc_right(size)
+    central = 1 - x * polynomial(x * x, _ERF)
+    return (size < 0.5).select(central, (x < 0).select(2 - right, right))
+
+
+def erfinv(y: Vec) -> Vec:
+    """The x with erf(x) = y, of float64: an estimate and one step of Halley's."""
+    size = y.abs()
+    inside = size < 1
+    size = inside.select(size, 0.5)
+    rest = 1 - size
+    w = -log(rest * (1 + size))
+    x = (w < 5).select(size * polynomial(w, _ERFINV), polynomial(w.sqrt(), _ERFINV_TAIL))
+    right = _erfc_right(x)
+    central = x * polynomial(x * x, _ERF) - size
+    error = (x < 0.5).select(central, rest - right)
+    step = error * exp(x * x) * (math.sqrt(math.pi) / 2)
+    x = x - step / (1 + x * step)
+    outside = y.abs().equals(1).select(x.lift(math.inf), math.nan)
+    result = copysign(inside.select(x, outside), y)
+    return y.equals(0).select(y, result)
+
+
+def lgamma(x: Vec) -> Vec:
+    """log |Gamma(x)|, of float64."""
+    size = x.abs()
+    small, large = size < 1, size >= 8
+    product, z = size.lift(1), large.select(1.5, small.select(size + 1, size))
+    for _ in range(6):
+        above = z > 2
+        z = above.select(z - 1, z)
+        product = above.select(product * z, product)
+    argument = large.select(size, small.select(size, product))
+    logarithm = log(argument)
+    logarithm_or_loss = small.select(-logarithm, logarithm)
+    middle = (z - 1) * (z - 2) * polynomial(z - 1.5, _LGAMMA) + logarithm_or_loss
+    inverse = 1 / size
+    tail = inverse * polynomial(inverse * inverse, _STIRLING) + (0.5 * math.log(2 * math.pi) - 0.5)
+    far = (size - 0.5) * (logarithm - 1) + tail
+    right = large.select(far, middle)
+    right = size.equals(math.inf).select(size, right)
+
+    def reflected() -> Vec:
+        apart = size - size.round_even()
+        sine = sin(apart * math.pi).abs() * (1 / math.pi)
+        pole = apart.equals(0) | size.equals(math.inf)
+        return pole.select(math.inf, -log(sine) - log(size) - right)
+
+    return x.at.rarely(x < 0, right, reflected)
+
+
+def digamma(x: Vec) -> Vec:
+    """The derivative of log Gamma, of float64."""
+
+    def right_of_zero(z: Vec) -> Vec:
+        total = z.lift(0)
+        for _ in range(10):
+            below = z < 10
+            total = total - below.select(1 / z, 0)
+            z = below.select(z + 1, z)
+        inverse = 1 / (z * z)
+        series = log(z) - 0.5 / z - inverse * polynomial(inverse, _DIGAMMA)
+        return z.equals(math.inf).select(z, series) + total
+
+    negative = x <= 0
+    result = right_of_zero(negative.select(1 - x, x))
+
+    def reflected() -> Vec:
+        apart = x - x.round_even()
+        value = result - math.pi / tan(apart * math.pi)
+        pole = x.equals(0).select(copysign(x.lift(-math.inf), -x), math.nan)
+        return (apart.equals(0) | x.equals(-math.inf)).select(pole, value)
+
+    return x.at.rarely(negative, result, reflected)
