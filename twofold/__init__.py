@@ -34,6 +34,7 @@ from .dtypes import int32 as int
 from .dtypes import int64 as long
 from .dtypes import promote as promote_types
 from .dtypes import set_default as set_default_dtype
+from .explain import explain
 from .functions import functions as _functions
 from .functions.random import Generator, default_generator
 from .tensor import Device as device

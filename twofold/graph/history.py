@@ -28,7 +28,8 @@ def signature(roots: Sequence[Node], options: object) -> Signature:
     """The signature of a graph."""
     order = postorder(roots, pending_only=True)
     number = {id(n): i for i, n in enumerate(order)}
-    ops, leaves, attributes = [], [], []
+    ops: list[tuple] = []
+    leaves, attributes = [], []
     for node in order:
         s = node.structure
         if node.value is not None or s.op is LEAF:
