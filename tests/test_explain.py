@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -102,15 +103,15 @@ def test_boxes_do_not_overlap_and_edges_go_down() -> None:
     level = [ew.mul(x, ew.constant(k + 3, x.dtype)) for k in range(6)]
     top = level
     while len(top) > 1:
-        top = [ew.add(a, b) for a, b in zip(top, top[1:])]
+        top = [ew.add(a, b) for a, b in itertools.pairwise(top)]
     layers = _layers([top[0], level[0]])
     _order(layers)
     width = _place(layers)
     for layer in layers:
-        for a, b in zip(layer, layer[1:]):
+        for a, b in itertools.pairwise(layer):
             assert a.x + a.width + BOX_GAP <= b.x + 1e-6
         for box in layer:
-            assert 0 <= box.x and box.x + box.width <= width
+            assert box.x >= 0 and box.x + box.width <= width
             assert all(below.layer == box.layer + 1 for below in box.below)
 
 

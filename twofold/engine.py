@@ -23,6 +23,7 @@ from .kernels.memory import FIRST_SLOT, MemoryPlan, plan_memory
 from .kernels.partition import strip
 from .kernels.schedule import Scheduler, output_buffer
 from .kernels.text import kernel_text
+from .kernels.verify import verify_launches
 from .ops import interpret
 from .runtime import walker
 from .runtime.buffers import Buffer
@@ -236,6 +237,8 @@ def plan_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Planne
     outputs = [b for b in scheduler.buffers.values() if b.kind == "output"]
     leaves = [b for b in scheduler.buffers.values() if b.kind == "leaf"]
     memory = plan_memory(scheduler.launches, [*leaves, *outputs], options.threads)
+    if options.verify:
+        verify_launches(memory)
     return Planned(results, scheduler, memory, kept, leaves, outputs)
 
 
