@@ -1,6 +1,16 @@
 """Twofold: write it dynamic, run it static."""
 
-from . import autograd, autograd_api, creation, custom_function, gradcheck, indexing, printing, utils
+from . import (
+    autograd,
+    autograd_api,
+    creation,
+    custom_function,
+    gradcheck,
+    indexing,
+    printing,
+    serialization,
+    utils,
+)
 from .autograd_api import (
     enable_grad,
     inference_mode,
@@ -37,6 +47,7 @@ from .dtypes import set_default as set_default_dtype
 from .explain import explain
 from .functions import functions as _functions
 from .functions.random import Generator, default_generator
+from .serialization import load, save
 from .tensor import Device as device
 from .tensor import Size, Tensor
 
