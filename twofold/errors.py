@@ -25,7 +25,6 @@ def message(op: str, rule: str, got: object = None, hint: str | None = None) -> 
     return text
 
 
-<<<<<<< HEAD
 class BadValue(Exception):
     """A value that an op cannot work with, found by its reference as it ran. Whoever runs the op
     turns it into the user's error."""
@@ -33,7 +32,8 @@ class BadValue(Exception):
     def __init__(self, value: int) -> None:
         super().__init__(value)
         self.value = value
-=======
+
+
 def explain_missing(package: str, names: Iterable[str]) -> Callable[[str], Any]:
     """A module's `__getattr__`: it raises AttributeError and names what comes nearest.
 
@@ -52,4 +52,3 @@ def explain_missing(package: str, names: Iterable[str]) -> Callable[[str], Any]:
         raise AttributeError(text, name=name)
 
     return missing
->>>>>>> 168cc8a (Add layers, losses, functional forms, initialisation and optimizers)

@@ -121,7 +121,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
-    """How many inputs an output has and how many outputs an input has. ValueError below two axes."""
+    """How many inputs an output has, and outputs an input. ValueError below two axes."""
     if tensor.dim() < 2:
         raise ValueError(
             "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"

@@ -5,7 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from ..tensor import Tensor
-from .optimizer import Optimizer, check, check_common, decayed, full_of, number_of, zeros_of
+from .optimizer import (
+    Optimizer,
+    check,
+    check_common,
+    decayed,
+    full_of,
+    number_of,
+    options,
+    rate,
+    zeros_of,
+)
+
+
+def _fading_rate(group: dict[str, Any], state: dict[str, Any]) -> float:
+    """lr / (1 + (t - 1) lr_decay)."""
+    return number_of(group["lr"]) / (1 + (state["step"] - 1) * group["lr_decay"])
 
 
 class Adagrad(Optimizer):
@@ -21,7 +36,7 @@ class Adagrad(Optimizer):
         check("lr_decay value", lr_decay, lr_decay >= 0)
         start = initial_accumulator_value
         check("initial_accumulator_value value", start, start >= 0)
-        super().__init__(params, dict(
+        super().__init__(params, options(
             lr=lr, lr_decay=lr_decay, eps=eps, weight_decay=weight_decay,
             initial_accumulator_value=start, foreach=foreach, maximize=maximize,
             differentiable=differentiable, fused=fused,
@@ -36,12 +51,11 @@ class Adagrad(Optimizer):
     def _update(
         self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
     ) -> None:
-        state["step"] = t = state["step"] + 1
         grad = decayed(grad, p, group["weight_decay"])
         s = state["sum"]
         s.copy_(s + grad * grad)
-        rate = self._scalar(number_of(group["lr"]) / (1 + (t - 1) * group["lr_decay"]), p.dtype)
-        p.copy_(p - rate * (grad / (s.sqrt() + group["eps"])))
+        fading = self._scalar(_fading_rate, group, state, p.dtype)
+        p.copy_(p - fading * (grad / (s.sqrt() + group["eps"])))
 
 
 class Adadelta(Optimizer):
@@ -55,7 +69,7 @@ class Adadelta(Optimizer):
     ) -> None:  # fmt: skip
         check_common(lr, weight_decay, eps)
         check("rho value", rho, 0 <= rho <= 1)
-        super().__init__(params, dict(
+        super().__init__(params, options(
             lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize,
             capturable=capturable, foreach=foreach, differentiable=differentiable,
         ))  # fmt: skip
@@ -66,14 +80,13 @@ class Adadelta(Optimizer):
     def _update(
         self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
     ) -> None:
-        state["step"] += 1
         rho, eps = group["rho"], group["eps"]
         grad = decayed(grad, p, group["weight_decay"])
         v, a = state["square_avg"], state["acc_delta"]
         v.copy_(rho * v + (1 - rho) * grad * grad)
         delta = (a + eps).sqrt() / (v + eps).sqrt() * grad
         a.copy_(rho * a + (1 - rho) * delta * delta)
-        p.copy_(p - self._scalar(number_of(group["lr"]), p.dtype) * delta)
+        p.copy_(p - self._scalar(rate, group, state, p.dtype) * delta)
 
 
 class RMSprop(Optimizer):
@@ -89,7 +102,7 @@ class RMSprop(Optimizer):
         check_common(lr, weight_decay, eps)
         check("momentum value", momentum, momentum >= 0)
         check("alpha value", alpha, alpha >= 0)
-        super().__init__(params, dict(
+        super().__init__(params, options(
             lr=lr, momentum=momentum, alpha=alpha, eps=eps, centered=centered,
             weight_decay=weight_decay, capturable=capturable, foreach=foreach, maximize=maximize,
             differentiable=differentiable,
@@ -106,7 +119,6 @@ class RMSprop(Optimizer):
     def _update(
         self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
     ) -> None:
-        state["step"] += 1
         alpha = group["alpha"]
         grad = decayed(grad, p, group["weight_decay"])
         v = state["square_avg"]
@@ -122,4 +134,4 @@ class RMSprop(Optimizer):
             buffer = state["momentum_buffer"]
             buffer.copy_(group["momentum"] * buffer + step)
             step = buffer
-        p.copy_(p - self._scalar(number_of(group["lr"]), p.dtype) * step)
+        p.copy_(p - self._scalar(rate, group, state, p.dtype) * step)

@@ -2,8 +2,9 @@
 
 A method states its options, the state it begins with and the update of one parameter, all in
 arithmetic on tensors. Numbers that change from step to step (learning rates, bias corrections)
-enter as run-time scalars, made by `_scalar`, so that no step compiles anew; when a step ends, all
-that is pending (forward, backward and every update) runs as one plan.
+enter as run-time scalars, made by `_scalar`, so that no step compiles anew, and a step within a
+captured function reads them at each call; when a step ends, all that is pending (forward, backward
+and every update) runs as one plan.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from ..autograd_api import RemovableHandle, enable_grad, no_grad
 from ..creation import scalar_tensor, tensor
 from ..dtypes import DType, float32
 from ..engine import flush
+from ..graph.modes import modes
+from ..graph.observe import Live, each_call
 from ..tensor import Tensor
 
 
@@ -77,8 +80,8 @@ def full_of(p: Tensor, value: float) -> Tensor:
 class Optimizer:
     """Base of all methods that change parameters to make a loss smaller.
 
-    `params` are tensors, or dicts with "params" and options of their own (groups), or pairs of a name
-    and a tensor.
+    `params` are tensors, or dicts with "params" and options of their own (groups), or pairs of a
+    name and a tensor.
     """
 
     _scalar_state: tuple[str, ...] = ("step",)
@@ -152,6 +155,7 @@ class Optimizer:
         if any(id(p) in known for p in params):
             raise ValueError("some parameters appear in more than one parameter group")
         self.param_groups.append(param_group)
+        modes.change()
 
     # Steps.
 
@@ -163,20 +167,32 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         self._made.clear()
-        with no_grad():
-            for group in self.param_groups:
-                maximize = group.get("maximize", False)
-                for p in group["params"]:
-                    grad = p.grad
-                    if grad is None:
-                        continue
+        todo = []
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
                     state = self.state[p]
                     if not state:
                         state.update(self._initial_state(group, p))
-                    self._update(group, p, -grad if maximize else grad, state)
+                    todo.append((group, p, state))
+
+        def count() -> None:
+            for group, _, state in todo:
+                self._advance(group, state)
+
+        each_call(count)
+        with no_grad():
+            for group, p, state in todo:
+                grad = p.grad
+                self._update(group, p, -grad if group.get("maximize") else grad, state)
         return loss
 
     step = _with_hooks(step)
+
+    def _advance(self, group: dict[str, Any], state: dict[str, Any]) -> None:
+        """Count the step in a parameter's state."""
+        if "step" in state:
+            state["step"] += 1
 
     def _initial_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
         """What the method keeps for a parameter, before its first step."""
@@ -188,11 +204,19 @@ class Optimizer:
         """Change `p` and `state` by the gradient. Each method defines it."""
         raise NotImplementedError
 
-    def _scalar(self, value: float, dtype: DType) -> Tensor:
-        """A number of this step as a run-time scalar."""
-        key = (value, dtype)
+    def _scalar(
+        self,
+        read: Callable[[dict[str, Any], dict[str, Any]], float],
+        group: dict[str, Any],
+        state: dict[str, Any],
+        dtype: DType,
+    ) -> Tensor:
+        """The number `read(group, state)` of this step as a run-time scalar; parameters of one
+        group at one step share it."""
+        key = (read, id(group), state.get("step"), dtype)
         found = self._made.get(key)
         if found is None:
+            value = Live(lambda: read(group, state))
             found = self._made[key] = scalar_tensor(value, dtype=dtype)
         return found
 
@@ -286,6 +310,7 @@ class Optimizer:
             group["params"] = own["params"]
             groups.append(group)
         self.state, self.param_groups = state, groups
+        modes.change()
         for hook in self._optimizer_load_state_dict_post_hooks.values():
             hook(self)
 
@@ -327,7 +352,7 @@ class Optimizer:
     def register_state_dict_post_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
-        """Call `hook(optimizer, state_dict)` after `state_dict`; what it returns takes its place."""
+        """Call `hook(optimizer, state_dict)` after `state_dict`; what it returns replaces it."""
         return self._hook("_optimizer_state_dict_post_hooks", hook, prepend)
 
     def register_load_state_dict_pre_hook(
@@ -357,6 +382,11 @@ _HOOKS = (
 )  # fmt: skip
 
 
+def options(**given: Any) -> dict[str, Any]:
+    """The options of a group, from keyword arguments."""
+    return given
+
+
 def check(name: str, value: Any, ok: bool) -> None:
     """ValueError `Invalid NAME: VALUE` unless ok."""
     if not ok:
@@ -376,6 +406,16 @@ def check_common(lr: Any, weight_decay: Any, eps: float | None = None) -> None:
     if eps is not None:
         check("epsilon value", eps, eps >= 0)
     check("weight_decay value", weight_decay, number_of(weight_decay) >= 0)
+
+
+def rate(group: dict[str, Any], state: dict[str, Any]) -> float:
+    """The learning rate."""
+    return number_of(group["lr"])
+
+
+def decay_factor(group: dict[str, Any], state: dict[str, Any]) -> float:
+    """1 - lr * weight_decay, by which decoupled decay scales a parameter."""
+    return 1 - number_of(group["lr"]) * number_of(group["weight_decay"])
 
 
 def decayed(grad: Tensor, p: Tensor, weight_decay: float) -> Tensor:

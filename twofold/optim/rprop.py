@@ -5,8 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from ..functions.pointwise import where
+from ..graph.observe import each_call
 from ..tensor import Tensor
-from .optimizer import Optimizer, check, check_common, decayed, full_of, number_of, zeros_of
+from .optimizer import (
+    Optimizer,
+    check,
+    check_common,
+    decayed,
+    full_of,
+    number_of,
+    options,
+    zeros_of,
+)
 
 
 class Rprop(Optimizer):
@@ -21,7 +31,7 @@ class Rprop(Optimizer):
         check("learning rate", lr, number_of(lr) >= 0)
         if not 0.0 < etas[0] < 1.0 < etas[1]:
             raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
-        super().__init__(params, dict(
+        super().__init__(params, options(
             lr=lr, etas=etas, step_sizes=step_sizes, foreach=foreach, maximize=maximize,
             differentiable=differentiable, capturable=capturable,
         ))  # fmt: skip
@@ -32,7 +42,6 @@ class Rprop(Optimizer):
     def _update(
         self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
     ) -> None:
-        state["step"] += 1
         down, up = group["etas"]
         least, most = group["step_sizes"]
         before, size = state["prev"], state["step_size"]
@@ -42,6 +51,25 @@ class Rprop(Optimizer):
         used = where(agreement < 0, 0.0, grad)
         before.copy_(used)
         p.copy_(p - used.sign() * size)
+
+
+def _eta(group: dict[str, Any], state: dict[str, Any]) -> float:
+    return state["eta"]
+
+
+def _kept(group: dict[str, Any], state: dict[str, Any]) -> float:
+    return 1 - group["lambd"] * state["eta"]
+
+
+def _mu(group: dict[str, Any], state: dict[str, Any]) -> float:
+    return state["mu"]
+
+
+def _prepare(group: dict[str, Any], state: dict[str, Any]) -> None:
+    """Set eta and mu for the step after step t."""
+    t, lr = state["step"], number_of(group["lr"])
+    state["eta"] = lr / ((1 + group["lambd"] * lr * t) ** group["alpha"])
+    state["mu"] = 1 / max(1, t - group["t0"])
 
 
 class ASGD(Optimizer):
@@ -56,7 +84,7 @@ class ASGD(Optimizer):
         maximize: bool = False, differentiable: bool = False, capturable: bool = False,
     ) -> None:  # fmt: skip
         check_common(lr, weight_decay)
-        super().__init__(params, dict(
+        super().__init__(params, options(
             lr=lr, lambd=lambd, alpha=alpha, t0=t0, weight_decay=weight_decay, foreach=foreach,
             maximize=maximize, differentiable=differentiable, capturable=capturable,
         ))  # fmt: skip
@@ -67,13 +95,9 @@ class ASGD(Optimizer):
     def _update(
         self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
     ) -> None:
-        state["step"] = t = state["step"] + 1
-        eta, lambd, lr = state["eta"], group["lambd"], number_of(group["lr"])
         grad = decayed(grad, p, group["weight_decay"])
-        p.copy_(p * self._scalar(1 - lambd * eta, p.dtype) - self._scalar(eta, p.dtype) * grad)
+        kept = self._scalar(_kept, group, state, p.dtype)
+        p.copy_(p * kept - self._scalar(_eta, group, state, p.dtype) * grad)
         mean = state["ax"]
-        # mu = 1 gives p itself.
-        mu = self._scalar(state["mu"], p.dtype)
-        mean.copy_(mean + mu * (p - mean))
-        state["eta"] = lr / ((1 + lambd * lr * t) ** group["alpha"])
-        state["mu"] = 1 / max(1, t - group["t0"])
+        mean.copy_(mean + self._scalar(_mu, group, state, p.dtype) * (p - mean))
+        each_call(lambda: _prepare(group, state))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..tensor import Tensor
-from .optimizer import Optimizer, check, check_common, decayed, number_of, required
+from .optimizer import Optimizer, check, check_common, decayed, options, rate, required
 
 
 class SGD(Optimizer):
@@ -24,7 +24,7 @@ class SGD(Optimizer):
         check("momentum value", momentum, momentum >= 0)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        super().__init__(params, dict(
+        super().__init__(params, options(
             lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
             nesterov=nesterov, maximize=maximize, foreach=foreach, differentiable=differentiable,
             fused=fused,
@@ -43,4 +43,4 @@ class SGD(Optimizer):
                 new = grad if not group["dampening"] else (1 - group["dampening"]) * grad
                 v.copy_(momentum * v + new)
             grad = grad + momentum * v if group["nesterov"] else v
-        p.copy_(p - self._scalar(number_of(group["lr"]), p.dtype) * grad)
+        p.copy_(p - self._scalar(rate, group, state, p.dtype) * grad)

@@ -73,7 +73,7 @@ def embedding(
 
 def padding_position(padding_idx: int, n: int) -> int:
     """padding_idx counted from the front. AssertionError if there is no such row."""
-    if padding_idx > 0 and padding_idx >= n or padding_idx < -n:
+    if padding_idx >= n or padding_idx < -n:
         raise AssertionError("Padding_idx must be within num_embeddings")
     return padding_idx % n
 

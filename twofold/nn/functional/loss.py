@@ -1,4 +1,4 @@
-"""Losses. Each takes `reduction`: "none", "mean" or "sum" (and PyTorch's older arguments for it)."""
+"""Losses. Each takes `reduction`: "none", "mean" or "sum" (or PyTorch's older arguments)."""
 
 from __future__ import annotations
 
@@ -504,7 +504,7 @@ def triplet_margin_loss(
     eps: float = 1e-6, swap: bool = False, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin), d the p-norm of the difference."""
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), d a p-norm of differences."""
     reduction = choose_reduction(size_average, reduce, reduction)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")

@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...functions.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-)
+from ...functions.pooling import avg_pool1d, avg_pool2d, avg_pool3d
 from ...tensor import Tensor
 
 

@@ -78,9 +78,9 @@ class _NormBase(Module):
         version = local_metadata.get("version")
         key = prefix + "num_batches_tracked"
         # Version 1 had no count of batches.
-        if (version is None or version < 2) and self.track_running_stats:
-            if key not in state_dict:
-                state_dict[key] = self.num_batches_tracked.detach()
+        old = version is None or version < 2
+        if old and self.track_running_stats and key not in state_dict:
+            state_dict[key] = self.num_batches_tracked.detach()
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
 

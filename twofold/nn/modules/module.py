@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from ...autograd_api import is_grad_enabled, no_grad
 from ...dtypes import DType
 from ...functions.pointwise import converted
+from ...graph.modes import modes
 from ...tensor import Device, Tensor
 from ..hooks import BackwardHooks, RemovableHandle, add_hook
 from ..parameter import Buffer, Parameter, is_lazy
@@ -663,7 +664,9 @@ class Module:
         """Set `training` on all modules of the tree."""
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
-        self.training = mode
+        if self.training != mode:
+            self.training = mode
+            modes.change()
         for module in self.children():
             module.train(mode)
         return self

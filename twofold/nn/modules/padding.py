@@ -1,4 +1,4 @@
-"""Padding as modules: ConstantPad, ZeroPad, ReflectionPad, ReplicationPad, CircularPad, 1d to 3d."""
+"""Padding as modules: constant, zero, reflection, replication and circular, 1d to 3d."""
 
 from __future__ import annotations
 
