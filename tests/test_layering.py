@@ -23,8 +23,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "functional", "functions", "gradcheck", "indexing", "printing", "replay", "tensor",
         "windows",
     ),
-    ("amp", "fft", "linalg", "nn", "sparse", "utils"),
-    ("optim",),
+    ("amp", "fft", "linalg", "nn", "optim", "sparse", "utils"),
     (
         "caffe", "cli", "deploy", "distributed", "hub", "keras", "models", "onnx", "static",
         "summary",

@@ -7,8 +7,6 @@ from . import (
     custom_function,
     gradcheck,
     indexing,
-    nn,
-    optim,
     printing,
     serialization,
     utils,
