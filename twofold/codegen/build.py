@@ -47,6 +47,12 @@ class Words:
         base = self.builder.load(where, typ=POINTER)
         return self.builder.gep(base, [offset], source_etype=I8)
 
+    def scratch(self, worker: ir.Value) -> ir.Value:
+        """The address of this worker's part of the next scratch argument."""
+        start, n_bytes = self.array(), self.integer()
+        offset = self.builder.mul(worker, n_bytes)
+        return self.builder.gep(start, [offset], source_etype=I8)
+
 
 def note_error(
     builder: ir.IRBuilder, record: ir.Value, site: ir.Value, value: ir.Value, extent: ir.Value

@@ -9,15 +9,18 @@ from llvmlite import ir
 
 from ..kernels.loops import LoopKernel
 from ..kernels.matmul import MatmulSpec, PackSpec
+from ..kernels.scan import CarrySpec, ScanSpec
 from ..kernels.scatter import ScatterSpec
 from ..machine import Target
-from . import loops, matmul, scatter
+from . import loops, matmul, scan, scatter
 
 EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     LoopKernel: loops.emit,
     MatmulSpec: matmul.emit,
     PackSpec: matmul.emit_pack,
     ScatterSpec: scatter.emit,
+    ScanSpec: scan.emit,
+    CarrySpec: scan.emit_carry,
 }
 
 

@@ -9,6 +9,7 @@ from . import (
     pooling,
     random,
     reduction,
+    scan,
     shape,
 )
 from ._registry import functions

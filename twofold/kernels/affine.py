@@ -120,5 +120,7 @@ def reshape(
     extents: Sequence[int],
 ) -> tuple[Affine, ...] | None:
     """The position in `from_shape` of the element at `index` of `to_shape`; None if not affine."""
+    if 0 in from_shape:
+        return (ZERO,) * len(from_shape)
     flat = total([i.times(s) for i, s in zip(index, contiguous(to_shape))])
     return split(flat, from_shape, extents)

@@ -7,7 +7,8 @@ from math import prod
 
 from ..graph.node import Node, postorder
 from ..machine import Target
-from . import loop_schedule, matmul, scatter
+from ..ops.scan import accumulator
+from . import loop_schedule, matmul, scan, scatter
 from .affine import contiguous
 from .build import Built, build, copy_kernel
 from .launch import Array, Buffer, Launch
@@ -195,7 +196,16 @@ def _matmul(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> li
     return matmul.node_launches(node.shape, a, b, out, k, node.dtype, s.target, s.threads)
 
 
-TEMPLATES: dict[str, Template] = {"matmul": _matmul}
+def _scan(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
+    op, dtype = node.structure.op, node.inputs[0].dtype
+    wide = dtype.compute if op.function.startswith("arg") else accumulator(dtype)
+    reverse = bool(node.attrs and node.attrs[0])
+    b, n, r = node.shape
+    types = (dtype, wide, node.dtype)
+    return scan.schedule(op.function, types, (b, n, r), inputs, out, reverse, s.threads)
+
+
+TEMPLATES: dict[str, Template] = {"matmul": _matmul, "scan": _scan}
 """How each kind of template is scheduled."""
 
 

@@ -64,7 +64,7 @@ class Scan(Op):
 
 
 def accumulator(dtype: DType) -> DType:
-    """The type that a scan of `dtype` accumulates in."""
+    """The type that a sum, product or recurrence of `dtype` accumulates in."""
     return dtypes.float64 if dtype is dtypes.float32 else dtype.compute
 
 
@@ -168,6 +168,7 @@ class LogCumSumExp(Scan):
 class _CumArg(Scan):
     """Positions of running extremes: int64."""
 
+    params = ()
     differentiable = False
     gradient = no_gradient
 
@@ -177,7 +178,7 @@ class _CumArg(Scan):
     def reference(
         self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
     ) -> np.ndarray:
-        x = arrays[0][:, ::-1] if attrs[0] else arrays[0]
+        x = arrays[0]
         y = np.zeros(out.shape, np.int64)
         if x.shape[1]:
             best, at = x[:, 0].copy(), np.zeros_like(y[:, 0])
@@ -187,7 +188,7 @@ class _CumArg(Scan):
                 take = better | (new != new)
                 best, at = np.where(take, new, best), np.where(take, n, at)
                 y[:, n] = at
-        return x.shape[1] - 1 - y[:, ::-1] if attrs[0] else y
+        return y
 
 
 class CumArgMax(_CumArg):
