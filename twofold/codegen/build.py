@@ -102,6 +102,36 @@ def loop(
     return phis
 
 
+def while_loop(
+    builder: ir.IRBuilder,
+    carried: Sequence[ir.Value],
+    condition: Callable[[list[ir.Value]], ir.Value],
+    body: Callable[[list[ir.Value]], Sequence[ir.Value]],
+    name: str = "while",
+) -> list[ir.Value]:
+    """while condition(carried): carried = body(carried). Gives the last carried values; the builder
+    then stands behind the loop."""
+    before = builder.block
+    head = builder.append_basic_block(f"{name}.head")
+    inside = builder.append_basic_block(f"{name}.body")
+    after = builder.append_basic_block(f"{name}.end")
+    builder.branch(head)
+    builder.position_at_end(head)
+    phis = []
+    for value in carried:
+        phi = builder.phi(value.type)
+        phi.add_incoming(value, before)
+        phis.append(phi)
+    builder.cbranch(condition(list(phis)), inside, after)
+    builder.position_at_end(inside)
+    new = list(body(list(phis)))
+    for phi, value in zip(phis, new, strict=True):
+        phi.add_incoming(value, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return phis
+
+
 def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
     """`value` in every lane."""
     if lanes == 1:

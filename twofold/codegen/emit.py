@@ -11,8 +11,9 @@ from ..kernels.loops import LoopKernel
 from ..kernels.matmul import MatmulSpec, PackSpec
 from ..kernels.scan import CarrySpec, ScanSpec
 from ..kernels.scatter import ScatterSpec
+from ..kernels.sort import SortSpec, TopSpec
 from ..machine import Target
-from . import loops, matmul, scan, scatter
+from . import loops, matmul, scan, scatter, sort
 
 EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     LoopKernel: loops.emit,
@@ -21,6 +22,8 @@ EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     ScatterSpec: scatter.emit,
     ScanSpec: scan.emit,
     CarrySpec: scan.emit_carry,
+    SortSpec: sort.emit,
+    TopSpec: sort.emit_top,
 }
 
 

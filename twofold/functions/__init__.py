@@ -11,5 +11,6 @@ from . import (
     reduction,
     scan,
     shape,
+    sort,
 )
 from ._registry import functions

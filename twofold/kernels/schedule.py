@@ -8,7 +8,7 @@ from math import prod
 from ..graph.node import Node, postorder
 from ..machine import Target
 from ..ops.scan import accumulator
-from . import loop_schedule, matmul, scan, scatter
+from . import loop_schedule, matmul, scan, scatter, sort
 from .affine import contiguous
 from .build import Built, build, copy_kernel
 from .launch import Array, Buffer, Launch
@@ -205,7 +205,22 @@ def _scan(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list
     return scan.schedule(op.function, types, (b, n, r), inputs, out, reverse, s.threads)
 
 
-TEMPLATES: dict[str, Template] = {"matmul": _matmul, "scan": _scan}
+def _argsort(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
+    dtype, (b, n) = node.inputs[0].dtype, node.shape
+    return sort.schedule(dtype, node.attrs[0], (b, n), inputs[0], out, s.threads)
+
+
+def _argtop(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
+    dtype, (b, n), (k, largest) = node.inputs[0].dtype, node.inputs[0].shape, node.attrs
+    return sort.schedule_top(dtype, largest, (b, n), k, inputs[0], out, s.threads)
+
+
+TEMPLATES: dict[str, Template] = {
+    "matmul": _matmul,
+    "scan": _scan,
+    "argsort": _argsort,
+    "argtop": _argtop,
+}
 """How each kind of template is scheduled."""
 
 
