@@ -7,18 +7,21 @@ copies; written to, they scatter.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from . import dtypes, engine
-from .functions._registry import method
+from .functions._registry import both, method
+from .functions.arithmetic import to_bool
+from .functions.gather import masked_select, places
 from .graph.node import Node
 from .graph.types import broadcast_shapes
 from .ops import elementwise as ew
 from .ops import index as ix
 from .ops import movement as mv
-from .tensor import Tensor, broadcast_to, number, wrap
+from .tensor import NAMES, Tensor, broadcast_to, number, wrap
 
 _INTEGERS = (int, np.integer)
 
@@ -203,28 +206,27 @@ def _check_mask(mask: Tensor, shape: Sequence[int], at: int) -> None:
             )
 
 
-def _places(mask: Tensor, axis_length: int | None = None) -> list[Node]:
-    """The coordinates where `mask` holds, an int64 vector for each of its axes; needs its value."""
-    array = mask._held().astype(bool)
-    if not array.shape:
-        return [from_array(np.zeros(int(array), np.int64))._node()]
-    return [from_array(c)._node() for c in np.nonzero(array)]
-
-
-def _integer_indices(x: Tensor, advanced: Sequence[Any]) -> list[Node | None]:
-    """The advanced indices as int64 nodes, masks replaced by the places where they hold."""
-    shape = x._node().structure.shape
-    result: list[Node | None] = []
+def _resolved(view: Tensor, advanced: Sequence[Any]) -> tuple[Node, list[Node | None]]:
+    """The view's value with the axes of each mask made one, and for each axis then left None or
+    int64 positions in range: those of a mask are where it holds."""
+    x = view._node()
+    shape = x.structure.shape
+    joined: list[int] = []
+    indices: list[Node | None] = []
     for at, item in enumerate(advanced):
-        if item is None:
-            result.append(None)
-        elif _is_mask(item):
+        if item is _COVERED:
+            continue
+        extent, index = shape[at], None
+        if item is not None and not _is_mask(item):
+            index = ix.checked(item._node(), extent, at)
+        elif item is not None:
             if item.dim():
                 _check_mask(item, shape, at)
-            result.extend(_places(item))
-        elif item is not _COVERED:
-            result.append(ew.cast(item._node(), dtypes.int64))
-    return result
+                extent = prod(item.shape)
+            index = places(item)
+        joined.append(extent)
+        indices.append(index)
+    return mv.reshape(x, tuple(joined)), indices
 
 
 @method("__getitem__")
@@ -234,11 +236,15 @@ def getitem(self: Tensor, index: Any) -> Tensor:
     view, advanced = _split(self, index)
     if advanced is None:
         return view
-    return wrap(take(view._node(), _integer_indices(view, advanced)))
+    first = advanced[0]
+    if _is_mask(first) and first.dim() == view.dim():
+        _check_mask(first, view.shape, 0)
+        return masked_select(view, first)
+    return wrap(take(*_resolved(view, advanced)))
 
 
 def _joined(x: Node, indices: Sequence[Node | None]) -> tuple[list[Node], tuple[int, ...]]:
-    """The checked indices broadcast to one shape, and the axes of x with the indexed ones first."""
+    """The indices broadcast to one shape, and the axes of x with the indexed ones first."""
     axes = [a for a, i in enumerate(indices) if i is not None]
     given = [i for i in indices if i is not None]
     try:
@@ -248,7 +254,7 @@ def _joined(x: Node, indices: Sequence[Node | None]) -> tuple[list[Node], tuple[
         raise IndexError(
             "shape mismatch: indexing tensors could not be broadcast together with shapes " + shapes
         ) from None
-    nodes = [broadcast_to(ix.checked(i, x.shape[a], a), shape) for a, i in zip(axes, given)]
+    nodes = [broadcast_to(i, shape) for i in given]
     return nodes, (*axes, *(a for a in range(len(x.shape)) if a not in axes))
 
 
@@ -267,14 +273,14 @@ def _moves(order: tuple[int, ...], n_indices: int, n_axes: int) -> tuple[int, ..
 
 
 def take(x: Node, indices: Sequence[Node | None]) -> Node:
-    """x at the places that integer indices name, one or None for each axis."""
+    """x at positions in range, given for some of its axes and None for the others."""
     nodes, order = _joined(x, indices)
     y = ix.gather(mv.permute(x, order), nodes)
     return mv.permute(y, _moves(order, len(nodes), len(nodes[0].shape)))
 
 
 def put(x: Node, indices: Sequence[Node | None], value: Node, accumulate: bool) -> Node:
-    """x with `value` (broadcast) written or added at the places that integer indices name."""
+    """x with `value` (broadcast) written or added at positions in range, as in `take`."""
     nodes, order = _joined(x, indices)
     moves = _moves(order, len(nodes), len(nodes[0].shape))
     own = (*nodes[0].shape, *(x.shape[a] for a in order[len(nodes) :]))
@@ -315,20 +321,33 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     if advanced is None:
         view._write(_fitting(new, s.shape))
         return
-    first = advanced[0]
-    if (
-        _is_mask(first)
-        and first.dim()
-        and not new.shape
-        and all(a is None or a is _COVERED for a in advanced[1:])
-    ):
-        _check_mask(first, s.shape, 0)
-        mask = ew.cast(first._node(), dtypes.bool_)
-        mask = mv.reshape(mask, (*mask.shape, *(1,) * (len(s.shape) - len(mask.shape))))
-        view._write(ew.where(mask, new, view._node()))
+    masks = [at for at, item in enumerate(advanced) if item is not None and item is not _COVERED]
+    mask = advanced[masks[0]]
+    if len(masks) == 1 and _is_mask(mask) and mask.dim() and not new.shape:
+        _check_mask(mask, s.shape, masks[0])
+        before, after = masks[0], len(s.shape) - masks[0] - mask.dim()
+        own = mv.reshape(to_bool(mask._node()), (*(1,) * before, *mask.shape, *(1,) * after))
+        view._write(ew.where(own, new, view._node()))
         return
-    indices = _integer_indices(view, advanced)
-    view._write(put(view._node(), indices, new, False))
+    x, indices = _resolved(view, advanced)
+    view._write(mv.reshape(put(x, indices, new, False), s.shape))
+
+
+@both(inplace=True)
+def index_put(
+    input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False
+) -> Tensor:
+    """input with values written (or added) where input[indices] reads; values broadcast."""
+    if values.dtype is not input.dtype:
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{NAMES[input.dtype]} for the destination and {NAMES[values.dtype]} for the source."
+        )
+    view, advanced = _split(input, tuple(slice(None) if i is None else i for i in indices))
+    if advanced is None:
+        return input + values if accumulate else wrap(broadcast_to(values._node(), input.shape))
+    x, places_ = _resolved(view, advanced)
+    return wrap(mv.reshape(put(x, places_, values._node(), accumulate), tuple(input.shape)))
 
 
 def from_value(value: Any) -> Node:

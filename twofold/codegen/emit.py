@@ -7,15 +7,17 @@ from typing import Any
 
 from llvmlite import ir
 
+from ..kernels.compact import CompactSpec
 from ..kernels.loops import LoopKernel
 from ..kernels.matmul import MatmulSpec, PackSpec
 from ..kernels.scan import CarrySpec, ScanSpec
 from ..kernels.scatter import ScatterSpec
-from ..kernels.sort import SortSpec, TopSpec
+from ..kernels.sort import SearchSpec, SortSpec, TopSpec
 from ..machine import Target
-from . import loops, matmul, scan, scatter, sort
+from . import compact, loops, matmul, scan, scatter, sort
 
 EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
+    CompactSpec: compact.emit,
     LoopKernel: loops.emit,
     MatmulSpec: matmul.emit,
     PackSpec: matmul.emit_pack,
@@ -24,6 +26,7 @@ EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     CarrySpec: scan.emit_carry,
     SortSpec: sort.emit,
     TopSpec: sort.emit_top,
+    SearchSpec: sort.emit_search,
 }
 
 

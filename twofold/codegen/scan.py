@@ -218,9 +218,7 @@ class _Scan:
         acc = self.spec.accumulator
         return [load(self.builder, self._at(self.totals, row, acc), acc, 1, self.target)]
 
-    def _one(
-        self, state: list[ir.Value], places: list[ir.Value], n: ir.Value
-    ) -> list[ir.Value]:
+    def _one(self, state: list[ir.Value], places: list[ir.Value], n: ir.Value) -> list[ir.Value]:
         """One step of one row."""
         b, spec = self.builder, self.spec
         values = [

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from ..dtypes import DType
-from ..kernels.sort import BUCKETS, SHORT, SortSpec, TopSpec
+from ..dtypes import DType, bool_
+from ..kernels.sort import BUCKETS, SEARCHES, SHORT, SearchSpec, SortSpec, TopSpec
 from ..machine import Target
 from .build import I8, I64, Words, i64, kernel_function, loop, splat, while_loop
+from .scalar import emit_operation, load, memory_type
 
 I32 = ir.IntType(32)
 _EXPONENT = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000}
@@ -467,3 +468,48 @@ class _Top:
         (place,) = while_loop(b, [at], worse, shift, "shift")
         b.store(key, self._best(place))
         b.store(position, b.gep(out, [place], source_etype=I64))
+
+
+def emit_search(spec: SearchSpec, target: Target) -> ir.Module:
+    """Some values an item, each by halving what is left of its row, without branches."""
+    module, function, b = kernel_function()
+    bases, args, begin, end, _ = function.args
+    words = Words(b, bases, args)
+    seq, values, out = words.array(), words.array(), words.array()
+    n, k, count, row_step, step, value_row, value_step = (words.integer() for _ in range(7))
+    element = memory_type(spec.dtype, 1)
+    dtype = spec.dtype
+
+    def one(i: ir.Value, _: list[ir.Value]) -> None:
+        row, column = b.udiv(i, k), b.urem(i, k)
+        at = b.add(b.mul(row, value_row), b.mul(column, value_step))
+        x = load(b, b.gep(values, [at], source_etype=element), dtype, 1, target)
+        base = b.gep(seq, [b.mul(row, row_step)], source_etype=element)
+
+        def halve(state: list[ir.Value]) -> list[ir.Value]:
+            low, left = state
+            half = b.lshr(left, i64(1))
+            middle = b.add(low, half)
+            held = load(
+                b, b.gep(base, [b.mul(middle, step)], source_etype=element), dtype, 1, target
+            )
+            # Not the opposite comparison: with a NaN both are false, and it comes after all.
+            after = emit_operation(
+                b, "gt" if spec.right else "ge", [held, x], [dtype] * 2, bool_, None, 1, target
+            )
+            rest = b.sub(b.sub(left, half), i64(1))
+            return [b.select(after, low, b.add(middle, i64(1))), b.select(after, half, rest)]
+
+        place, _left = while_loop(
+            b, [i64(0), n], lambda s: b.icmp_signed(">", s[1], i64(0)), halve, "halve"
+        )
+        b.store(place, b.gep(out, [i], source_etype=I64))
+
+    def item(i: ir.Value, _: list[ir.Value]) -> None:
+        low = b.mul(i, i64(SEARCHES))
+        high = b.add(low, i64(SEARCHES))
+        loop(b, low, b.select(b.icmp_signed("<", high, count), high, count), i64(1), [], one, "v")
+
+    loop(b, begin, end, i64(1), [], item, "item")
+    b.ret_void()
+    return module

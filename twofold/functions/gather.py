@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from .. import dtypes
+import numpy as np
+
+from .. import dtypes, engine
 from ..dtypes import DType
-from ..graph.node import Node
+from ..graph.node import Node, make
+from ..graph.types import broadcast_shapes
 from ..ops import elementwise as ew
 from ..ops import index as ix
 from ..ops import movement as mv
+from ..ops import scan as sc
+from ..ops.custom import identity as ew_identity
 from ..ops.custom import replace
 from ..tensor import Tensor, broadcast_to, number, wrap, wrap_dim
 from ._registry import both, function, method
+from .arithmetic import to_bool
 
 INDEX_DTYPES = (dtypes.int32, dtypes.int64)
 
@@ -453,3 +459,261 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     own = mv.expand(mv.iota(num_classes), wide)
     same = ew.eq(mv.expand(mv.reshape(at, (*i.shape, 1)), wide), own)
     return wrap(ew.cast(same, dtypes.int64))
+
+
+# Masks.
+
+
+def places(mask: Tensor) -> Node:
+    """The flat row-major positions where a mask (of any shape) holds; looks at its values."""
+    held = to_bool(mask._node())
+    count = _count(mask)
+    if not held.shape:
+        return mv.expand(ew.constant(0, dtypes.int64), (count,))
+    return make(ix.NONZERO, (mv.reshape(held, (prod(held.shape),)),), (count,))
+
+
+def _count(mask: Tensor) -> int:
+    """How many elements of a mask hold."""
+    return int(mask.detach().to(dtypes.bool_).sum().item())
+
+
+@both()
+def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False) -> Any:
+    """Where input is not 0: (count, dim) coordinates in row-major order, or a tuple of vectors, one
+    for each axis. How many there are is looked at.
+
+    >>> import twofold as tf
+    >>> tf.tensor([[1, 0], [0, 5]]).nonzero()
+    tensor([[0, 0],
+            [1, 1]])
+    """
+    shape = tuple(input.shape)
+    flat = places(input.detach() != 0)
+    if as_tuple and not shape:
+        return (wrap(flat),)
+    columns = []
+    step = prod(shape)
+    for n in shape:
+        step //= max(n, 1)
+        column = flat
+        if step != 1:
+            column = ew.floordiv(column, number(step, dtypes.int64))
+        if n != prod(shape) // max(step, 1):
+            column = ew.floormod(column, number(n, dtypes.int64))
+        columns.append(column)
+    if as_tuple:
+        return tuple(map(wrap, columns))
+    count = flat.shape[0]
+    if not shape:
+        return wrap(mv.expand(ew.constant(0, dtypes.int64), (count, 0)))
+    return wrap(mv.concatenate([mv.reshape(c, (count, 1)) for c in columns], 1))
+
+
+@both()
+def argwhere(input: Tensor) -> Tensor:
+    """Where input is not 0, as rows of coordinates."""
+    return nonzero(input)
+
+
+@both()
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where mask holds, in row-major order; input and mask broadcast.
+
+    How many there are is looked at.
+    """
+    if mask.dtype not in (dtypes.bool_, dtypes.uint8):
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    shape = broadcast_shapes("masked_select", [tuple(input.shape), tuple(mask.shape)])
+    count = _count(mask.expand(shape))
+    n = prod(shape)
+    held = mv.reshape(broadcast_to(to_bool(mask._node()), shape), (n,))
+    x = mv.reshape(broadcast_to(input._node(), shape), (n,))
+    return wrap(make(ix.MASKED_SELECT, (held, x), (count,)))
+
+
+@both(inplace=True)
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """input with the elements of source, in order, written where mask holds."""
+    x, v = input._node(), source._node()
+    if v.dtype is not x.dtype:
+        raise RuntimeError(
+            f"masked_scatter: expected self and source to have same dtypes but got {x.dtype} and "
+            f"{v.dtype}"
+        )
+    shape = broadcast_shapes("masked_scatter", [x.shape, tuple(mask.shape)])
+    held = broadcast_to(to_bool(mask._node()), shape)
+    n = prod(shape)
+    one = ew.constant(1, dtypes.int64)
+    flat = mv.reshape(ew.cast(held, dtypes.int64), (1, n, 1))
+    order = ew.sub(mv.reshape(make(sc.CUMSUM, (flat,), (False,)), shape), one)
+    order = ew.where(held, order, ew.constant(0, dtypes.int64))
+    if not prod(v.shape):
+        if n and _count(mask):
+            raise RuntimeError("masked_scatter: expected at least as many elements in source")
+        return wrap(ew_identity(broadcast_to(x, shape)))
+    at = ix.checked(order, prod(v.shape), 0, "masked_scatter")
+    return wrap(
+        ew.where(held, ix.gather(mv.reshape(v, (prod(v.shape),)), [at]), broadcast_to(x, shape))
+    )
+
+
+# Counting.
+
+
+@both()
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often each of 0, 1, ... is met in a vector, or the sum of its weights there.
+
+    The largest value is looked at. RuntimeError for negative values.
+    """
+    x = input._node()
+    if len(x.shape) != 1 or x.dtype.kind not in ("int", "uint"):
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if minlength < 0:
+        raise RuntimeError("minlength should be >= 0")
+    size = minlength
+    if x.shape[0]:
+        size = max(size, int(input.max().item()) + 1)
+    if weights is None:
+        v = mv.expand(ew.constant(1, dtypes.int64), x.shape)
+    else:
+        v = weights._node()
+        if v.shape != x.shape:
+            raise RuntimeError("weights should be 1-d and have the same length as input")
+        v = v if v.dtype is dtypes.float32 else ew.cast(v, dtypes.float64)
+    zeros = mv.expand(ew.constant(0, v.dtype), (size,))
+    if size <= 0 and x.shape[0]:
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    return wrap(ix.scatter("scatter_add", zeros, v, [ix.checked(x, size, 0, "bincount")]))
+
+
+@both()
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """How many elements fall into each of `bins` equal parts of [min, max]; others do not count.
+    With min = max, the range of the values, which are looked at."""
+    x = input._node()
+    if not x.dtype.is_floating_point:
+        raise RuntimeError(f"\"histc\" not implemented for '{x.dtype}'")
+    if bins <= 0:
+        raise RuntimeError("bins must be > 0")
+    low, high = float(min), float(max)
+    if low == high and prod(x.shape):
+        low, high = float(input.min().item()), float(input.max().item())
+    if low == high:
+        low, high = low - 1, high + 1
+    if not low < high:
+        raise RuntimeError("max must be larger than min")
+    wide = ew.cast(mv.reshape(x, (prod(x.shape),)), dtypes.float64)
+    first, last = number(low, dtypes.float64), number(high, dtypes.float64)
+    inside = ew.and_(ew.ge(wide, first), ew.le(wide, last))
+    scale = number(bins / (high - low), dtypes.float64)
+    place = ew.cast(ew.floor(ew.mul(ew.sub(wide, first), scale)), dtypes.int64)
+    place = ew.minimum(place, number(bins - 1, dtypes.int64))
+    place = ew.where(inside, place, ew.constant(0, dtypes.int64))
+    zeros = mv.expand(ew.constant(0, x.dtype), (bins,))
+    at = ix.checked(place, bins, 0, "index")
+    return wrap(ix.scatter("scatter_add", zeros, ew.cast(inside, x.dtype), [at]))
+
+
+# Writing to parts that slices name.
+
+
+@both()
+def slice_scatter(
+    input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None,
+    step: int = 1,
+) -> Tensor:  # fmt: skip
+    """input with src written to input[start:end:step] along `dim`."""
+    x = input._node()
+    axis = wrap_dim(dim, len(x.shape))
+    first, stop, step = slice(start, end, step).indices(x.shape[axis])
+    size = len(range(first, stop, step))
+    bounds = [(0, n, 1) for n in x.shape]
+    bounds[axis] = (first if size else 0, size, step)
+    return _part_written("slice_scatter", x, src, bounds)
+
+
+@both()
+def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
+    """input with src written to the place `index` along `dim`."""
+    x = input._node()
+    axis = wrap_dim(dim, len(x.shape))
+    n = x.shape[axis]
+    if not -n <= index < n:
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(x.shape)} at "
+            f"dimension {axis}"
+        )
+    bounds = [(0, m, 1) for m in x.shape]
+    bounds[axis] = (index % n, 1, 1)
+    return _part_written("select_scatter", x, src.unsqueeze(axis), bounds)
+
+
+def _part_written(name: str, x: Node, src: Tensor, bounds: list[tuple[int, int, int]]) -> Tensor:
+    v = ew.cast(src._node(), x.dtype)
+    wanted = tuple(size for _, size, _ in bounds)
+    if v.shape != wanted:
+        raise RuntimeError(
+            f"[{name}] expected src to have a size equal to the slice of self; got "
+            f"{list(v.shape)}, expected {list(wanted)}"
+        )
+    return wrap(mv.slice_put(x, v, tuple(bounds)))
+
+
+@both()
+def diagonal_scatter(
+    input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
+) -> Tensor:
+    """input with src written to its diagonal, as `diagonal` gives it."""
+    x = input._node()
+    first, second = wrap_dim(dim1, len(x.shape)), wrap_dim(dim2, len(x.shape))
+    order = (*(a for a in range(len(x.shape)) if a not in (first, second)), first, second)
+    moved = mv.permute(x, order)
+    rows, columns = moved.shape[-2:]
+    up, down = (0, -offset) if offset < 0 else (offset, 0)
+    size = max(0, min(rows - down, columns - up))
+    v = src._node()
+    if v.shape != (*moved.shape[:-2], size):
+        raise RuntimeError(
+            f"expected src to have a size equal to the slice of self. src size = {list(v.shape)}, "
+            f"slice size = {[*moved.shape[:-2], size]}"
+        )
+    # Element j lies at (down + j, up + j); every other is read back from x.
+    i, j = (mv.iota(n) for n in (rows, columns))
+    i = mv.expand(mv.reshape(i, (rows, 1)), (rows, columns))
+    j = mv.expand(mv.reshape(j, (1, columns)), (rows, columns))
+    on = ew.eq(ew.add(i, number(offset, dtypes.int64)), j)
+    if not size:
+        return wrap(ew_identity(x))
+    place = ew.sub(i, number(down, dtypes.int64))
+    place = ew.where(on, place, ew.constant(0, dtypes.int64))
+    lead = moved.shape[:-2]
+    spread = mv.permute(v, (len(lead), *range(len(lead))))
+    values = mv.permute(ix.gather(spread, [place]), (*range(2, 2 + len(lead)), 0, 1))
+    result = ew.where(broadcast_to(on, moved.shape), ew.cast(values, x.dtype), moved)
+    return wrap(mv.permute(result, mv.inverse_permutation(order)))
+
+
+def _triangle_indices(row: int, col: int, offset: int, lower: bool, dtype: DType | None) -> Tensor:
+    i, j = np.meshgrid(np.arange(row), np.arange(col), indexing="ij")
+    inside = j - i <= offset if lower else j - i >= offset
+    dtype = dtype or dtypes.int64
+    found = np.stack(np.nonzero(inside)).astype(dtype.storage)
+    return wrap(engine.from_numpy(found, dtype, share=True))
+
+
+@function()
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: DType | None = None, device: Any = None
+) -> Tensor:
+    """The coordinates of a matrix's lower triangle, in row-major order: (2, count)."""
+    return _triangle_indices(row, col, offset, True, dtype)
+
+
+@function()
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: DType | None = None, device: Any = None
+) -> Tensor:
+    """The coordinates of a matrix's upper triangle, in row-major order: (2, count)."""
+    return _triangle_indices(row, col, offset, False, dtype)

@@ -95,9 +95,7 @@ def schedule(
     words = [n, chunk, chunks, rows, *steps]
     if not chunked:
         spec = ScanSpec(function, dtype, accumulator, result, "rows")
-        return [
-            Launch(spec, [*args, *words], items, grain, reads, (out.buffer,), b * n, n_bytes)
-        ]
+        return [Launch(spec, [*args, *words], items, grain, reads, (out.buffer,), b * n, n_bytes)]
     totals = Buffer(rows * accumulator.itemsize, "temp", "totals")
     kept = Array(totals)
     first = ScanSpec(function, dtype, accumulator, result, "totals")

@@ -8,7 +8,7 @@ from math import prod
 from ..graph.node import Node, postorder
 from ..machine import Target
 from ..ops.scan import accumulator
-from . import loop_schedule, matmul, scan, scatter, sort
+from . import compact, loop_schedule, matmul, scan, scatter, sort
 from .affine import contiguous
 from .build import Built, build, copy_kernel
 from .launch import Array, Buffer, Launch
@@ -215,7 +215,18 @@ def _argtop(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> li
     return sort.schedule_top(dtype, largest, (b, n), k, inputs[0], out, s.threads)
 
 
+def _compact(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
+    return compact.schedule(node.dtype, node.inputs[0].shape[0], node.shape[0], inputs, out)
+
+
+def _searchsorted(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
+    sizes = (*node.inputs[0].shape, node.shape[1])
+    return sort.schedule_search(node.inputs[0].dtype, node.attrs[0], sizes, inputs, out)
+
+
 TEMPLATES: dict[str, Template] = {
+    "searchsorted": _searchsorted,
+    "compact": _compact,
     "matmul": _matmul,
     "scan": _scan,
     "argsort": _argsort,

@@ -43,6 +43,14 @@ class TopSpec:
     adjacent: bool
 
 
+@dataclass(frozen=True)
+class SearchSpec:
+    """How many of a sorted row lie before each value (or not after it: `right`)."""
+
+    dtype: DType
+    right: bool
+
+
 def entry_bytes(dtype: DType) -> int:
     """Bytes of a key with its position: packed into 64 bits if the key has at most 32."""
     return 16 if dtype.itemsize == 8 else 8
@@ -122,5 +130,33 @@ def schedule_top(
             reads=(at.buffer,),
             writes=(out.buffer,),
             n_bytes=b * (n * dtype.itemsize + 8 * k),
+        )
+    ]
+
+
+SEARCHES = 1024
+"""Values looked for in one work item."""
+
+
+def schedule_search(
+    dtype: DType,
+    right: bool,
+    sizes: tuple[int, int, int],
+    inputs: Sequence[Input],
+    out: Array,
+) -> list[Launch]:
+    """The launch that looks for K values in each of B rows of N; `sizes` are (B, N, K)."""
+    b, n, k = sizes
+    (seq, seq_strides), (v, v_strides) = inputs
+    items = -(-b * k // SEARCHES)
+    return [
+        Launch(
+            SearchSpec(dtype, right),
+            [seq, v, out, n, k, b * k, *seq_strides, *v_strides],
+            items=items,
+            grain=1,
+            reads=(seq.buffer, v.buffer),
+            writes=(out.buffer,),
+            n_bytes=b * n * dtype.itemsize + b * k * (dtype.itemsize + 8),
         )
     ]

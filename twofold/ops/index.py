@@ -31,6 +31,12 @@ STYLES: dict[str, tuple[bool, type[Exception], str]] = {
     "gather": (False, RuntimeError, _PLACE),
     "select": (False, IndexError, "index out of range in self; got {value} for size {size}"),
     "class": (False, RuntimeError, "Class values must be in [0, {size}); got {value}"),
+    "masked_scatter": (
+        False,
+        RuntimeError,
+        "masked_scatter: expected at least as many elements in source as ones in mask; got {size}",
+    ),
+    "bincount": (False, RuntimeError, "bincount only supports 1-d non-negative integral inputs."),
     "target": (False, IndexError, "Target {value} is out of bounds for {size} classes"),
     "take": (
         True,
@@ -351,7 +357,64 @@ class ScatterMin(_ScatterExtreme):
     function = "min"
 
 
+class Compact(Op):
+    """The family: one value for each place where a mask (N,) holds, in order; `count` of them."""
+
+    params = ("count",)
+    kind = "compact"
+
+    def batch(
+        self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+    ) -> Node:
+        """RuntimeError: how many places there are differs from one of a batch to the next."""
+        raise RuntimeError(f"[{self.name}] the result's size depends on values; it has no batches")
+
+
+class Nonzero(Compact):
+    """y[j] = the j-th place where mask (N,) holds; y (count,) int64. `count` is how many there are."""
+
+    name = "nonzero"
+    differentiable = False
+    gradient = no_gradient
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        return Type((attrs[0],), dtypes.int64, types[0].device)
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        return np.nonzero(arrays[0])[0][: attrs[0]].astype(np.int64)
+
+
+class MaskedSelect(Compact):
+    """y[j] = x at the j-th place where mask holds; mask, x: (N,), y (count,).
+
+    Gradient: g at those places, else 0.
+    """
+
+    name = "masked_select"
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        mask, x = types
+        if mask.shape != x.shape:
+            raise RuntimeError(f"[masked_select] shapes do not fit; got {types}")
+        return x.with_shape((attrs[0],))
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        mask, x = node.inputs
+        places = make_node(NONZERO, (mask,), node.attrs)
+        zero = mv.expand(ew.constant(0, g.dtype), x.shape)
+        return None, scatter("scatter_set", zero, g, [places])
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        return arrays[1][arrays[0]][: attrs[0]]
+
+
 CHECKED = register(Checked())
+NONZERO = register(Nonzero())
+MASKED_SELECT = register(MaskedSelect())
 RAVEL = register(Ravel())
 GATHER = register(Gather())
 SCATTER_ADD = register(ScatterAdd())

@@ -15,7 +15,7 @@ from ..graph.node import Node
 from ..graph.node import make as make_node
 from ..graph.types import Type
 from . import movement as mv
-from .base import Op, no_gradient, register
+from .base import Op, no_gradient, register, require_same_dtype
 
 
 def _order(x: np.ndarray, descending: bool) -> np.ndarray:
@@ -83,7 +83,46 @@ class ArgTop(_RowOrder):
         return _order(arrays[0], attrs[1])[:, : attrs[0]].astype(np.int64)
 
 
+class SearchSorted(Op):
+    """y[b, k] = how many of the ascending seq[b, :] lie before v[b, k]: those less than it, with
+    `right` those not above it. seq: (B, N), v: (B, K) of one dtype, y (B, K) int64; a NaN in v comes
+    after all."""
+
+    name = "searchsorted"
+    params = ("right",)
+    kind = "searchsorted"
+    differentiable = False
+    gradient = no_gradient
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        seq, v = types
+        require_same_dtype(self.name, types)
+        if len(seq.shape) != 2 or len(v.shape) != 2 or seq.shape[0] != v.shape[0]:
+            raise RuntimeError(f"[searchsorted] takes rows (B, N) and (B, K); got {types}")
+        return v.with_dtype(dtypes.int64)
+
+    def batch(
+        self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+    ) -> Node:
+        whole = [
+            x if is_batched else mv.expand(x, (size, *x.shape))
+            for x, is_batched in zip(inputs, batched)
+        ]
+        merged = tuple(mv.reshape(x, (size * x.shape[1], x.shape[2])) for x in whole)
+        return mv.reshape(make_node(self, merged, attrs), whole[1].shape)
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        seq, v = arrays
+        side = "right" if attrs[0] else "left"
+        rows = [np.searchsorted(s, x, side) for s, x in zip(seq, v)]
+        y = np.array(rows, np.int64).reshape(out.shape)
+        return np.where(v != v, seq.shape[1], y)
+
+
 ARGSORT = register(ArgSort())
+SEARCHSORTED = register(SearchSorted())
 ARGTOP = register(ArgTop())
 
 FEW = 128
