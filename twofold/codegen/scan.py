@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
@@ -10,7 +10,7 @@ from .. import dtypes
 from ..dtypes import DType
 from ..kernels.scan import COLUMNS, ROWS, CarrySpec, ScanSpec
 from ..machine import Target
-from .build import I64, Words, i64, iota, kernel_function, loop, splat
+from .build import I64, Words, i64, kernel_function, loop, splat
 from .scalar import emit_const, emit_operation, load, memory_type, store
 
 
@@ -204,13 +204,20 @@ class _Scan:
         for k, row in enumerate(rows):
             state = flat[k * width : (k + 1) * width]
             if len(rows) > 1:
-                state = loop(
-                    b, common, lengths[k], i64(1), state,
-                    lambda n, state, k=k: self._one(state, starts[k], n), "rest",
-                )  # fmt: skip
+                state = self._alone(starts[k], common, lengths[k], state)
             if spec.mode == "totals":
                 at = self._at(self.totals, row, spec.accumulator)
                 store(b, state[0], at, spec.accumulator, self.target)
+
+    def _alone(
+        self, places: list[ir.Value], low: ir.Value, high: ir.Value, state: list[ir.Value]
+    ) -> list[ir.Value]:
+        """The steps [low, high) of one row."""
+
+        def step(n: ir.Value, state: list[ir.Value]) -> list[ir.Value]:
+            return self._one(state, places, n)
+
+        return loop(self.builder, low, high, i64(1), state, step, "rest")
 
     def _start(self, row: ir.Value) -> list[ir.Value]:
         if self.spec.mode != "starts":
@@ -255,7 +262,7 @@ class _Scan:
 
         loop(b, i64(0), self.n, i64(1), [], step, "walk")
 
-    def _each(self, count: ir.Value, lanes: int, body) -> None:  # type: ignore[no-untyped-def]
+    def _each(self, count: ir.Value, lanes: int, body: Callable[[ir.Value, int], None]) -> None:
         """body(c, lanes) over all columns: vectors, then one by one. Inputs whose columns are not
         adjacent go one by one throughout."""
         b = self.builder

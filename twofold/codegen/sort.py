@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llvmlite import ir
 
 from ..dtypes import DType, bool_
@@ -102,7 +104,12 @@ class _Sort:
         self.words = Words(self.builder, self.function.args[0], self.function.args[1])
         self.n_digits = spec.dtype.itemsize
 
-    def _loop(self, start: ir.Value, stop: ir.Value, body, name: str) -> None:  # type: ignore[no-untyped-def]
+    entries: _Entries
+    stride: ir.Value
+
+    def _loop(
+        self, start: ir.Value, stop: ir.Value, body: Callable[[ir.Value], None], name: str
+    ) -> None:
         loop(self.builder, start, stop, i64(1), [], lambda i, _: body(i), name)
 
     def _value(self, base: ir.Value, i: ir.Value) -> ir.Value:

@@ -598,7 +598,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     if bins <= 0:
         raise RuntimeError("bins must be > 0")
     low, high = float(min), float(max)
-    if low == high and prod(x.shape):
+    if low == high and input.numel():
         low, high = float(input.min().item()), float(input.max().item())
     if low == high:
         low, high = low - 1, high + 1

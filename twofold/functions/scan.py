@@ -80,7 +80,8 @@ def cummax(input: Tensor, dim: int) -> ValuesIndices:
 
 @both()
 def cummin(input: Tensor, dim: int) -> ValuesIndices:
-    """The smallest value so far along `dim`, and the last place where it was met; NaN is smallest."""
+    """The smallest value so far along `dim`, and the last place where it was met; NaN is
+    smallest."""
     return _running(sc.CUMARGMIN, input, dim)
 
 

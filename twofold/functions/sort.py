@@ -290,8 +290,8 @@ def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *,
     interpolation: str = "linear",
 ) -> Tensor:  # fmt: skip
-    """The value below which a share q of [0, 1] of the elements lies, over all or along `dim`; for a
-    vector q, along a new first axis. NaN if there is one."""
+    """The value below which a share q of [0, 1] of the elements lies, over all or along `dim`; for
+    a vector q, along a new first axis. NaN if there is one."""
     return _quantile(input, q, dim, keepdim, interpolation, False)
 
 
@@ -312,8 +312,8 @@ def searchsorted(
     sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False,
     side: str | None = None, sorter: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """Where each value of input would be put into the ascending last axis of sorted_sequence: before
-    its equals, or with `right` (side="right") after them.
+    """Where each value of input would be put into the ascending last axis of sorted_sequence:
+    before its equals, or with `right` (side="right") after them.
 
     >>> import twofold as tf
     >>> tf.searchsorted(tf.tensor([1, 3, 5]), tf.tensor([3, 6]))
@@ -386,7 +386,7 @@ def isin(
     n = t.shape[0]
     if not n:
         return wrap(mv.expand(ew.constant(invert, dtypes.bool_), x.shape))
-    ordered = wrap(t).sort().values  # type: ignore[attr-defined]
+    ordered = wrap(t).sort().values
     place = searchsorted(ordered, wrap(x))._node()
     place = ew.minimum(place, number(n - 1, dtypes.int64))
     found = ew.eq(ix.gather(ordered._node(), [place]), x)
@@ -397,8 +397,8 @@ def isin(
 
 
 def _groups(values: Node, order: Node | None, n: int) -> tuple[Node, Tensor, Tensor]:
-    """For values whose equals are neighbours: where each group begins, and for each place of `order`
-    (else in order) the number of its group, and the sizes of the groups."""
+    """For values whose equals are neighbours: where each group begins, and for each place of
+    `order` (else in order) the number of its group, and the sizes of the groups."""
     begins = wrap(mv.reshape(_differs_from_last(mv.reshape(values, (1, n))), (n,)))
     first = places(begins)
     one = ew.constant(1, dtypes.int64)
@@ -425,8 +425,8 @@ def unique(
     input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:  # fmt: skip
-    """The different values in ascending order (with `dim`, the different slices), then, if asked for,
-    for each element the place of its value, and how often each is met. Looks at the values."""
+    """The different values in ascending order (with `dim`, the different slices), then, if asked
+    for, for each element the place of its value, and how often each is met. Looks at the values."""
     if dim is not None:
         return _unique_slices(input, dim, return_inverse, return_counts, False)
     x = input.detach()._node()

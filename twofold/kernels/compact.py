@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..dtypes import DType
-from .launch import Array, Buffer, Launch
+from .launch import Array, Buffer, Launch, Scratch
 
 CHUNK = 1 << 14
 """Elements of the mask in one work item."""
@@ -17,8 +17,8 @@ CHUNK = 1 << 14
 
 @dataclass(frozen=True)
 class CompactSpec:
-    """`stage` is "count", "place" or "write". `dtype` is the values', None for positions; `adjacent`
-    says that the mask's elements are."""
+    """`stage` is "count", "place" or "write". `dtype` is the values', None for positions;
+    `adjacent` says that the mask's elements are."""
 
     stage: str
     dtype: DType | None
@@ -38,17 +38,21 @@ def schedule(
     chunks = -(-n // CHUNK)
     counts = Buffer(chunks * 8, "temp", "counts")
     x_at, (x_step,) = values[0] if values else (mask, (0,))
-    args = [mask, Array(counts), x_at, out, n, step, x_step, CHUNK, chunks, count]
-    reads = (mask.buffer, x_at.buffer)
+    own = Array(counts)
+    words = [n, step, x_step, CHUNK, chunks, count]
+    reads = (mask.buffer,)
     adjacent = step == 1
     n_bytes = n + count * (8 if kind is None else 2 * dtype.itemsize)
 
     def launch(stage: str, items: int, reads: tuple, writes: tuple, n_bytes: int = 0) -> Launch:
         spec = CompactSpec(stage, kind, adjacent)
-        return Launch(spec, list(args), items, 1, reads, writes, 0, n_bytes, f"compact {stage}")
+        arrays = [mask, own, x_at, out] if stage == "write" else [own] * 4
+        arrays[0] = own if stage == "place" else mask
+        args: list[Array | Scratch | int] = [*arrays, *words]
+        return Launch(spec, args, items, 1, reads, writes, 0, n_bytes, f"compact {stage}")
 
     return [
         launch("count", chunks, reads, (counts,), n),
         launch("place", 1, (counts,), (counts,)),
-        launch("write", chunks, (*reads, counts), (out.buffer,), n_bytes),
+        launch("write", chunks, (*reads, x_at.buffer, counts), (out.buffer,), n_bytes),
     ]

@@ -147,8 +147,9 @@ class Lowering:
     def _checked(self, node: Node, index: Index, guard: Expr | None) -> Expr:
         size, _, style = node.structure.attrs
         site = scalar.make("word", (), dtypes.int64, ("site", id(node)))
-        args = (self.lower(node.inputs[0], index, guard), word(size), site)
-        args = args if guard is None else (*args, guard)
+        args = [self.lower(node.inputs[0], index, guard), word(size), site]
+        if guard is not None:
+            args.append(guard)
         return scalar.make("checked", args, dtypes.int64, STYLES[style][0])
 
     def _ravel(self, node: Node, index: Index, guard: Expr | None) -> Expr:

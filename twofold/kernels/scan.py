@@ -2,8 +2,9 @@
 
 The last axis of (B, N, R) decides: with R = 1 a work item takes a few rows and keeps their running
 values in registers; else it takes a block of columns and keeps theirs in scratch memory. A few long
-rows are cut into chunks, if the shape says so: the chunks' totals first, then what each chunk starts
-from, then the chunks themselves as rows. So the order of a scan follows from its shape alone.
+rows are cut into chunks, if the shape says so: the chunks' totals first, then what each chunk
+starts from, then the chunks themselves as rows. So the order of a scan follows from its shape
+alone.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ SMALL = 16 * 1024
 class ScanSpec:
     """y[n] = f(y[n - 1], x[n]). `function` is "add", "mul", "linear" (y[n] = a[n] y[n - 1] + b[n]),
     "logaddexp", "argmax" or "argmin" (the position of the last extreme). `mode` is "rows", "totals"
-    (rows, of which the last value alone is stored), "starts" (rows that begin with a given value) or
-    "columns"."""
+    (rows, of which the last value alone is stored), "starts" (rows that begin with a given value)
+    or "columns"."""
 
     function: str
     dtype: DType
@@ -64,7 +65,8 @@ def schedule(
     reverse: bool,
     threads: int,
 ) -> list[Launch]:
-    """The launches for (B, N, R); `types` are those of the input, the accumulator and the result."""
+    """The launches for (B, N, R); `types` are those of the input, the accumulator and the
+    result."""
     dtype, accumulator, result = types
     b, n, r = sizes
     arrays = [(x, list(strides)) for x, strides in inputs]

@@ -175,12 +175,13 @@ class Scheduler:
     def _scatter(self, node: Node, out: Array) -> list[Launch]:
         """A copy of the start, then the values one after the other."""
         x, v, i = node.inputs
+        b, n, r = node.shape
         launches = self._copy(node, x, 0, contiguous(node.shape))
         if v.type.size:
             launches += scatter.schedule(
                 node.structure.op.function,
                 node.dtype,
-                (*node.shape, v.shape[1]),
+                (b, n, r, v.shape[1]),
                 out,
                 self.input(v),
                 self.input(i),
@@ -220,8 +221,9 @@ def _compact(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> l
 
 
 def _searchsorted(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
-    sizes = (*node.inputs[0].shape, node.shape[1])
-    return sort.schedule_search(node.inputs[0].dtype, node.attrs[0], sizes, inputs, out)
+    seq, (b, k) = node.inputs[0], node.shape
+    sizes = (b, seq.shape[1], k)
+    return sort.schedule_search(seq.dtype, node.attrs[0], sizes, inputs, out)
 
 
 TEMPLATES: dict[str, Template] = {

@@ -1,8 +1,8 @@
 """Sorting rows by the bytes of their keys, least significant first; the largest few by selection.
 
-A key is a value's bits made so that unsigned integers compare as the values do. A radix sort is stable,
-and bytes that are the same in all keys cost nothing. Rows are sorted one an item; a few long ones are
-cut into chunks, which count their keys' bytes and move their entries side by side.
+A key is a value's bits made so that unsigned integers compare as the values do. A radix sort is
+stable, and bytes that are the same in all keys cost nothing. Rows are sorted one an item; a few
+long ones are cut into chunks, which count their keys' bytes and move their entries side by side.
 """
 
 from __future__ import annotations
@@ -84,15 +84,18 @@ def schedule(
     counts = Buffer(b * chunks * BUCKETS * 4, "temp", "counts")
     # For each row: how its keys differ, chunk by chunk; then which entries each pass starts from.
     state = Buffer(b * (chunks + dtype.itemsize + 1) * 8, "temp", "state")
-    arrays = [at, out, *map(Array, (*entries, counts, state))]
     temps = (*entries, counts, state)
+    kept = [Array(x) for x in temps]
 
     def launch(stage: str, digit: int, items: int) -> Launch:
         reads = temps if stage != "keys" else (at.buffer,)
         writes = (out.buffer,) if stage == "out" else temps
+        # A stage gets some other array in place of one that it leaves alone.
+        source = at if stage == "keys" else kept[0]
+        to = out if stage == "out" else kept[0]
         return Launch(
             SortSpec(dtype, descending, stage),
-            [*arrays, n, *strides, chunks, -(-n // chunks), digit],
+            [source, to, *kept, n, *strides, chunks, -(-n // chunks), digit],
             items=items,
             grain=1,
             reads=reads,

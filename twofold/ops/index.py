@@ -371,7 +371,8 @@ class Compact(Op):
 
 
 class Nonzero(Compact):
-    """y[j] = the j-th place where mask (N,) holds; y (count,) int64. `count` is how many there are."""
+    """y[j] = the j-th place where mask (N,) holds; y (count,) int64. `count` is how many there
+    are."""
 
     name = "nonzero"
     differentiable = False

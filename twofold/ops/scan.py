@@ -7,7 +7,7 @@ float32, and rounded as they are stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Scan(Op):
     """The family; all inputs have one shape (B, N, R) and one dtype."""
 
     kind = "scan"
-    params = ("reverse",)
+    params: tuple[str, ...] = ("reverse",)
     function: str = ""
     """What one step does; see `kernels/scan.py`."""
 
@@ -58,9 +58,8 @@ class Scan(Op):
             y = y[:, ::-1] if attrs[0] else y
             return rounded(np.ascontiguousarray(y.astype(held_dtype(out.dtype))), out.dtype)
 
-    def along(self, *arrays: np.ndarray) -> np.ndarray:
-        """The scan of arrays in the accumulator's type, forwards along axis 1."""
-        raise NotImplementedError
+    along: Callable[..., np.ndarray]
+    """The scan of arrays in the accumulator's type, forwards along axis 1."""
 
 
 def accumulator(dtype: DType) -> DType:
@@ -109,8 +108,8 @@ class CumProd(Scan):
 
 
 class Recurrence(Scan):
-    """y[n] = a[n] y[n - 1] + b[n], y[-1] = 0, along the middle axis of a, b: (B, N, R); with reverse,
-    y[n] = a[n] y[n + 1] + b[n].
+    """y[n] = a[n] y[n - 1] + b[n], y[-1] = 0, along the middle axis of a, b: (B, N, R); with
+    reverse, y[n] = a[n] y[n + 1] + b[n].
 
     Gradient: that of b is the reverse recurrence h[n] = a[n + 1] h[n + 1] + g[n]; that of a is
     h[n] y[n - 1].
@@ -133,11 +132,17 @@ class Recurrence(Scan):
         return y
 
 
+def _exp_of_gap(a: Node, b: Node) -> Node:
+    """e^(a - b), 1 where both are the same infinity."""
+    same = ew.and_(ew.eq(a, b), ew.isinf(a))
+    return ew.exp(ew.where(same, ew.const_like(a, 0), ew.sub(a, b)))
+
+
 class LogCumSumExp(Scan):
     """y[b, n, r] = log(the sum of e^x[b, m, r] over m <= n), without overflow; (B, N, R).
 
-    Gradient: that of x[n] is the sum of g[m] e^(x[n] - y[m]) over m >= n, found in logarithms for the
-    positive and the negative g apart.
+    Gradient: with h[n] = g[n] + e^(y[n] - y[n + 1]) h[n + 1], that of x[n] is e^(x[n] - y[n]) h[n]:
+    no exponent is above 0.
     """
 
     name = "logcumsumexp"
@@ -150,16 +155,10 @@ class LogCumSumExp(Scan):
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
         (x,), (reverse,) = node.inputs, node.attrs
-        zero = ew.const_like(g, 0)
-        lowest = ew.const_like(g, -float("inf"))
-
-        def part(chosen: Node, size: Node) -> Node:
-            logs = ew.where(chosen, ew.log(ew.where(chosen, size, ew.const_like(g, 1))), lowest)
-            total = make_node(self, (ew.sub(logs, node),), (not reverse,))
-            return ew.exp(ew.add(total, x))
-
-        above, below = ew.gt(g, zero), ew.lt(g, zero)
-        return (ew.sub(part(above, g), part(below, ew.neg(g))),)
+        before = _shifted(node, reverse, -float("inf"))
+        share = _shifted(_exp_of_gap(before, node), not reverse, 0)
+        rest = recurrence(share, g, not reverse)
+        return (ew.mul(_exp_of_gap(x, node), rest),)
 
     def along(self, x: np.ndarray) -> np.ndarray:
         return np.logaddexp.accumulate(x, axis=1)
@@ -200,8 +199,8 @@ class CumArgMax(_CumArg):
 
 
 class CumArgMin(_CumArg):
-    """y[b, n, r] = the last m <= n where x[b, m, r] is the smallest so far, a NaN being smaller than
-    all; x: (B, N, R), y int64."""
+    """y[b, n, r] = the last m <= n where x[b, m, r] is the smallest so far, a NaN being smaller
+    than all; x: (B, N, R), y int64."""
 
     name = "cumargmin"
     function = "argmin"

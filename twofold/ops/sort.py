@@ -7,6 +7,7 @@ equals the first stays first. So every result is unique, however it is found.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -51,8 +52,8 @@ class _RowOrder(Op):
 
 
 class ArgSort(_RowOrder):
-    """y[b, j] = the position in row b of x (B, N) of its j-th smallest (`descending`: largest) value;
-    y (B, N) int64."""
+    """y[b, j] = the position in row b of x (B, N) of its j-th smallest (`descending`: largest)
+    value; y (B, N) int64."""
 
     name = "argsort"
     params = ("descending",)
@@ -65,8 +66,8 @@ class ArgSort(_RowOrder):
 
 
 class ArgTop(_RowOrder):
-    """y[b, j] = the position in row b of x (B, N) of its j-th largest (or smallest) value, for j < k;
-    y (B, k) int64."""
+    """y[b, j] = the position in row b of x (B, N) of its j-th largest (or smallest) value, for j <
+    k; y (B, k) int64."""
 
     name = "argtop"
     params = ("k", "largest")
@@ -85,8 +86,8 @@ class ArgTop(_RowOrder):
 
 class SearchSorted(Op):
     """y[b, k] = how many of the ascending seq[b, :] lie before v[b, k]: those less than it, with
-    `right` those not above it. seq: (B, N), v: (B, K) of one dtype, y (B, K) int64; a NaN in v comes
-    after all."""
+    `right` those not above it. seq: (B, N), v: (B, K) of one dtype, y (B, K) int64; a NaN in v
+    comes after all."""
 
     name = "searchsorted"
     params = ("right",)
@@ -115,7 +116,7 @@ class SearchSorted(Op):
         self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
     ) -> np.ndarray:
         seq, v = arrays
-        side = "right" if attrs[0] else "left"
+        side: Literal["left", "right"] = "right" if attrs[0] else "left"
         rows = [np.searchsorted(s, x, side) for s, x in zip(seq, v)]
         y = np.array(rows, np.int64).reshape(out.shape)
         return np.where(v != v, seq.shape[1], y)
