@@ -23,7 +23,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "functional", "functions", "gradcheck", "indexing", "printing", "replay", "tensor",
         "windows",
     ),
-    ("amp", "fft", "linalg", "nn", "optim", "sparse", "utils"),
+    ("amp", "fft", "linalg", "nn", "serialization", "sparse", "utils"),
+    ("optim",),
     (
         "caffe", "cli", "deploy", "distributed", "hub", "keras", "models", "onnx", "static",
         "summary",

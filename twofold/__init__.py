@@ -7,6 +7,8 @@ from . import (
     custom_function,
     gradcheck,
     indexing,
+    nn,
+    optim,
     printing,
     serialization,
     utils,

@@ -1,0 +1,12 @@
+"""torch.nn: modules, their functional forms, initialisation and tools for them."""
+
+from ..errors import explain_missing as _explain_missing
+from . import functional, init, modules, parameter, utils
+from .modules import *
+from .parameter import (
+    Buffer,
+    Parameter,
+    UninitializedParameter,
+)
+
+__getattr__ = _explain_missing(__name__, dir())
