@@ -12,6 +12,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from twofold.graph.text import parse
+from twofold.ops.base import registry
+
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
@@ -104,3 +107,64 @@ def test_its_script_says_what_was_compiled() -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "programs compiled: 1" in done.stdout
+
+
+# One training step, stage by stage.
+
+
+@pytest.fixture(scope="module")
+def one_step() -> tuple[ModuleType, str]:
+    module = load("one_step")
+    return module, module.document()
+
+
+def sections(text: str) -> dict[str, str]:
+    """The text below each heading."""
+    parts = re.split(r"^## \d+\. (.*)$", text, flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)\n```", text, re.S)
+
+
+def test_one_step_is_written_as_it_is_made(one_step: tuple[ModuleType, str]) -> None:
+    """What users see (program, nodes, gradient, loss) to the letter; how it is compiled today may
+    have moved on: `python docs/one_step.py` writes it anew."""
+    module, made = one_step
+    new, old = sections(made), sections(module.PATH.read_text(encoding="utf-8"))
+    assert list(new) == list(old)
+    for title in ("Python", "Nodes", "The gradient is more nodes", "The run"):
+        assert new[title] == old[title], f"{title}: run python docs/one_step.py"
+
+
+def test_one_step_shows_graphs_that_can_be_pasted_back(one_step: tuple[ModuleType, str]) -> None:
+    module, made = one_step
+    for text in (made, module.PATH.read_text(encoding="utf-8")):
+        graphs = [b for b in blocks(text, "python") if b.startswith("def ") and " = " in b][1:]
+        assert len(graphs) >= 2
+        for graph in graphs:
+            assert str(parse(graph, registry)) == graph
+
+
+def test_one_step_reaches_the_metal(one_step: tuple[ModuleType, str]) -> None:
+    found = sections(one_step[1])
+    assert "matmul" in found["Kernels"] and "*lanes" in found["Loop nests"]
+    assert "all threads meet" in found["Memory and threads"]
+    assert "fmul <" in found["LLVM"] and "ymm" in found["Assembly"]
+
+
+def test_one_step_gives_the_loss_of_numpy(one_step: tuple[ModuleType, str]) -> None:
+    module, made = one_step
+    x, y, w1, w2 = (t.detach().numpy().astype(np.float64) for t in module._data())
+    losses = []
+    for _ in range(3):
+        h = np.maximum(x @ w1, 0)
+        error = h @ w2 - y
+        losses.append((error**2).mean())
+        g = 2 * error / error.size
+        d1, d2 = x.T @ (g @ w2.T * (h > 0)), h.T @ g
+        w1, w2 = w1 - 0.1 * d1, w2 - 0.1 * d2
+    shown = [float(v) for v in re.findall(r"loss (?:is )?(\d+\.\d+)", sections(made)["The run"])]
+    np.testing.assert_allclose(shown, losses, rtol=1e-5)
+    assert made.count("kernels looked up: 0") == 2

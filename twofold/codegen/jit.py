@@ -65,8 +65,9 @@ def disk_cache() -> DiskCache:
     return _caches[folder]
 
 
-def compile_module(text: str, target: Target) -> bytes:
-    """Object code of a module given as text."""
+def optimize(text: str, target: Target) -> llvm.ModuleRef:
+    """A module given as text, after LLVM's passes. Kernels come with their vectors and tiles, so
+    only the cheap passes are run."""
     machine = machine_for(target)
     module = llvm.parse_assembly(text)
     module.verify()
@@ -77,6 +78,13 @@ def compile_module(text: str, target: Target) -> bytes:
     builder = llvm.create_pass_builder(machine, options)
     passes = builder.getModulePassManager()
     passes.run(module, builder)
+    return module
+
+
+def compile_module(text: str, target: Target) -> bytes:
+    """Object code of a module given as text."""
+    machine = machine_for(target)
+    module = optimize(text, target)
     if trace.at(trace.LLVM_IR):
         trace.write(trace.LLVM_IR, str(module))
     if trace.at(trace.ASSEMBLY):
