@@ -12,7 +12,7 @@ import numpy as np
 
 from . import config, dtypes, machine, passes, trace
 from .codegen import emit
-from .codegen.jit import compile_kernels, compile_text, counts
+from .codegen.jit import compile_kernels, compile_text, counts, one_spec
 from .dtypes import DType
 from .graph.history import History, signature
 from .graph.node import LEAF, Node, leaf, postorder, recorder, refresh, user_location
@@ -33,7 +33,7 @@ from .runtime.pool import Pool
 _PROGRAM_LIMIT = 2048
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Birth:
     """Why a program was compiled, when (`time.perf_counter`), in how many seconds, and what became
     of its kernels: compiled, from disk, from memory."""
@@ -44,7 +44,7 @@ class Birth:
     kernels: dict[str, int]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Program:
     """A compiled graph: where its leaves and outputs go, and the plan that runs it.
 
@@ -56,7 +56,6 @@ class Program:
     """
 
     plan: Plan
-    memory: MemoryPlan
     leaves: list[tuple[int, int]]
     scalars: list[tuple[int, int, DType]]
     outputs: list[tuple[int, int]]
@@ -64,7 +63,6 @@ class Program:
     kept: list[tuple[int, int]]
     birth: Birth
     sites: dict[int, int] = field(default_factory=dict)
-    bases: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 @dataclass(eq=False)
@@ -254,7 +252,8 @@ def compile_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Pro
     _trace_launches(memory)
     planned_at = time.perf_counter()
 
-    addresses = compile_kernels([p.spec for p in memory.launches], emit.emit, target)
+    specs = [one_spec(p.spec) for p in memory.launches]
+    addresses = compile_kernels(specs, emit.emit, target)
     plan = Plan(
         [
             PlanLaunch(address, p.words, p.items, p.grain, p.barrier_after)
@@ -334,7 +333,6 @@ def _program(planned: Planned, plan: Plan, birth: Birth) -> Program:
             where.append(("output", out_at[id(buffer)]))
     return Program(
         plan,
-        memory,
         leaf_slots,
         scalars,
         [(slot[id(b)], b.n_bytes) for b in planned.outputs],

@@ -26,6 +26,7 @@ counts = {"compiled": 0, "from_disk": 0, "from_memory": 0}
 """Kernels compiled, loaded from disk, and found in memory, since the process began."""
 
 _addresses: dict[tuple[Any, Target], int] = {}
+_specs: dict[Any, Any] = {}
 _caches: dict[str | None, DiskCache] = {}
 _engine_lock = threading.Lock()
 Emit = Callable[[Any, Target], ir.Module]
@@ -137,6 +138,11 @@ def _compile(spec: Any, target: Target, emit: Emit, key: str) -> bytes:
         f"{len(code)} bytes",
     )
     return code
+
+
+def one_spec(spec: Any) -> Any:
+    """The one spec that is kept of all that are equal to `spec`."""
+    return _specs.setdefault(spec, spec)
 
 
 def compile_kernels(specs: Sequence[Any], emit: Emit, target: Target) -> list[int]:

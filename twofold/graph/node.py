@@ -18,7 +18,7 @@ from ..dtypes import DType
 from ..errors import InternalError
 from .types import Type
 
-_TABLE_LIMIT = 400_000
+_TABLE_LIMIT = 200_000
 
 
 class OpLike(Protocol):
@@ -131,6 +131,7 @@ class Recorder:
         self.epoch = 1
         self.leaves: list[Node] = []
         self.table: dict[tuple, Structure] = {}
+        self.types: dict[Type, Type] = {}
         self.next_key = 0
         self.grad_enabled = True
         self.locate = False
@@ -152,6 +153,7 @@ class Recorder:
         self.pending = []
         if len(self.table) > _TABLE_LIMIT:
             self.table.clear()
+            self.types.clear()
 
 
 LEAF = Leaf()
@@ -216,6 +218,7 @@ def _infer(op: Any, inputs: tuple[Node, ...], attrs: tuple, table_key: tuple) ->
         and type_.dtype.is_floating_point
         and any(x.structure.requires_grad for x in inputs)
     ) or op.starts_gradient
+    type_ = rec.types.setdefault(type_, type_)
     found = rec.structure(op, attrs, type_, requires_grad)
     rec.table[table_key] = found
     return found

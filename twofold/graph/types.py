@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..dtypes import DType
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Type:
     """What is known of a value before it runs.
 

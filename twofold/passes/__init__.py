@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import config, trace
-from ..graph.node import Node
+from ..graph.node import Node, recorder
 from ..graph.text import Graph
 from ..graph.verify import verify
 from ..ops.base import registry
@@ -20,9 +20,19 @@ PASSES = (simplify, pull_permutes, expand, simplify)
 def run(roots: Sequence[Node]) -> list[Node]:
     """The roots after all passes; checked after each where the options ask for it."""
     now = list(roots)
+    # Structures of graphs between passes are of no use to recording, so its table does not keep
+    # them.
+    table, recorder.table = recorder.table, {}
+    try:
+        return _all(now)
+    finally:
+        recorder.table = table
+
+
+def _all(now: list[Node]) -> list[Node]:
     checked = config.current().verify
     shown = trace.at(trace.GRAPHS)
-    types = [r.type for r in roots]
+    types = [r.type for r in now]
     if checked:
         verify(now, registry, "recording")
     text = str(Graph(now, "recorded")) if shown else ""

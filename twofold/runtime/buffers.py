@@ -12,10 +12,10 @@ from ..abi import ALIGNMENT, PADDING
 
 _free: dict[int, list[tuple[int, np.ndarray]]] = {}
 _lock = threading.Lock()
-_counts = {"allocated": 0, "peak": 0, "cached": 0}
+_counts = {"allocated": 0, "peak": 0, "cached": 0, "limit": 0}
 
-CACHE_LIMIT = 2 << 30
-"""Bytes of free blocks kept, at most."""
+CACHE_FLOOR = 2 << 20
+"""Bytes that live and free blocks may take together, however little was ever live at once."""
 
 
 def _size_class(n_bytes: int) -> int:
@@ -24,6 +24,29 @@ def _size_class(n_bytes: int) -> int:
         return 256
     step = 1 << max(8, n_bytes.bit_length() - 4)
     return -(-n_bytes // step) * step
+
+
+def _larger(size: int) -> tuple[int, ...]:
+    """The next size classes, whose blocks may serve where there is none of `size`."""
+    step = 1 << max(8, size.bit_length() - 4)
+    return size + step, size + 2 * step, size + 3 * step
+
+
+def _evict(latest: int) -> None:
+    """Give free blocks back, those of the sizes longest unused first, until live and free ones
+    together are at most a quarter more than what was live at once."""
+    _counts["limit"] = max(CACHE_FLOOR, _counts["peak"] * 5 // 4)
+    _free[latest] = _free.pop(latest)
+    while _counts["cached"] + _counts["allocated"] > _counts["limit"]:
+        size = next(iter(_free))
+        blocks = _free[size]
+        if blocks:
+            blocks.pop()
+            _counts["cached"] -= size
+        elif size == latest:
+            return
+        if not blocks:
+            del _free[size]
 
 
 class Buffer:
@@ -37,8 +60,15 @@ class Buffer:
 
     def __init__(self, n_bytes: int) -> None:
         self.n_bytes = n_bytes
-        size = self._size = _size_class(n_bytes)
+        size = _size_class(n_bytes)
         blocks = _free.get(size)
+        if not blocks and _counts["cached"]:
+            for larger in _larger(size):
+                blocks = _free.get(larger)
+                if blocks:
+                    size = larger
+                    break
+        self._size = size
         _counts["allocated"] += size
         if blocks:
             try:
@@ -71,9 +101,13 @@ class Buffer:
         if not size:
             return
         counts["allocated"] -= size
-        if counts["cached"] + size <= CACHE_LIMIT:
-            counts["cached"] += size
-            free.setdefault(size, []).append((self.address, self._block))
+        counts["cached"] += size
+        blocks = free.get(size)
+        if blocks is None:
+            blocks = free[size] = []
+        blocks.append((self.address, self._block))
+        if counts["cached"] + counts["allocated"] > counts["limit"]:
+            _evict(size)
 
     def as_numpy(self, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
         """The memory as an array that keeps this buffer alive."""

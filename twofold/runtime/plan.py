@@ -7,6 +7,7 @@ import struct
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -62,28 +63,24 @@ class Plan:
     def __init__(
         self, launches: Sequence[PlanLaunch], n_slots: int, arena_bytes: int, n_scalars: int
     ) -> None:
-        words = [w for launch in launches for w in launch.words] or [0]
-        self._words = np.array(words, np.int64)
-        self._bases = (ctypes.c_int64 * n_slots)()
-        self._error = np.zeros(8, np.int64)
-        self._scalars = bytearray(max(8, 8 * n_scalars))
-        self._scalar_view = (ctypes.c_char * len(self._scalars)).from_buffer(self._scalars)
-        self._bases[0] = self._error.ctypes.data
-        self._bases[2] = ctypes.addressof(self._scalar_view)
-        self._arena_bytes = arena_bytes
-        self.n_launches = len(launches)
-        self._memory = ctypes.create_string_buffer(
-            64 + PLAN_BYTES + ENTRY_BYTES * max(1, len(launches))
-        )
-        base = ctypes.addressof(self._memory)
-        self._plan = -(-base // 64) * 64
-        table = self._plan + PLAN_BYTES
-        at = self._words.ctypes.data
+        n = len(launches)
+        words = np.array([w for launch in launches for w in launch.words], np.int64)
+        table = PLAN_BYTES
+        bases = table + ENTRY_BYTES * n
+        scalars = bases + 8 * n_slots
+        error = scalars + 8 * n_scalars
+        first = error + 64
+        # All of a plan in one block, since programs of many shapes keep many plans.
+        self._memory = np.zeros((first + words.nbytes + 64) // 8, np.int64)
+        start = -(-self._memory.ctypes.data // 64) * 64
+        self._plan = start
+        at = start + first
+        ctypes.memmove(at, words.ctypes.data, words.nbytes)
         done = 0
         for i, launch in enumerate(launches):
             done += launch.items
-            meets = launch.barrier_after or i + 1 == len(launches)
-            entry = (ctypes.c_int64 * 5).from_address(table + i * ENTRY_BYTES)
+            meets = launch.barrier_after or i + 1 == n
+            entry = (ctypes.c_int64 * 5).from_address(start + table + i * ENTRY_BYTES)
             entry[:] = [
                 launch.address,
                 at,
@@ -92,9 +89,16 @@ class Plan:
                 done if meets else 0,
             ]
             at += 8 * len(launch.words)
+        self._bases = (ctypes.c_int64 * n_slots).from_address(start + bases)
+        self._error = (ctypes.c_int64 * 4).from_address(start + error)
+        self._scalars = (ctypes.c_char * (8 * n_scalars)).from_address(start + scalars)
+        self._bases[0] = start + error
+        self._bases[2] = start + scalars
+        self._arena_bytes = arena_bytes
+        self.n_launches = n
         alone = all(launch.grain >= launch.items for launch in launches)
-        self._header = (ctypes.c_int64 * 5).from_address(self._plan)
-        self._header[:] = [len(launches), table, ctypes.addressof(self._bases), 0, alone]
+        self._header = (ctypes.c_int64 * 5).from_address(start)
+        self._header[:] = [n, start + table, start + bases, 0, alone]
 
     def run(
         self,
@@ -113,8 +117,8 @@ class Plan:
             bases[1] = ARENA.address(self._arena_bytes)
             pool._run(pool._team, self._plan)
             if self._error[0]:
-                code, value, extent, launch = self._error[:4].tolist()
-                self._error[:] = 0
+                code, value, extent, launch = self._error
+                self._error[:] = [0, 0, 0, 0]
                 raise KernelError(code, value, extent, launch)
 
     def run_timed(
@@ -140,7 +144,7 @@ class Plan:
         return list(ticks / max(ticks.sum(), 1) * seconds)
 
 
-def pack_scalar(into: bytearray, position: int, value: float, dtype: str) -> None:
+def pack_scalar(into: Any, position: int, value: float, dtype: str) -> None:
     """Write a number as `dtype` into the 8 bytes at `position`."""
     if dtype in _FORMATS:
         kind = _FORMATS[dtype]
