@@ -221,6 +221,7 @@ def _split(
     )
     wide = [(a, (0, *s)) for a, s in arrays]
     wide += [(Array(b), (*partial_strides, *(0,) * len(inner))) for b in buffers]
+    partial, wide = _prune(partial, wide)
     launch = _launch(partial, (chunks, *extents), wide, words, target, threads, chunk=rows)
     # The second half: the outer axes as before, the chunks as the one inner axis.
     axes: list[int | None] = [*range(n), *([None] * len(inner))]
