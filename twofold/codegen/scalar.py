@@ -173,6 +173,8 @@ def float_to_half(x: Vec) -> Vec:
     """float32 rounded to nearest even as float16 bits (i16)."""
     at = x.at
     if has_half_conversion(at.target):
+        if at.target.triple.startswith("x86"):
+            return at.wrap(_half_on_x86(at.builder, x.value, at.lanes))
         half = at.builder.fptrunc(x.value, vector(ir.HalfType(), at.lanes))
         return at.wrap(at.builder.bitcast(half, vector(I16, at.lanes)))
     bits = x.as_int()
@@ -185,6 +187,47 @@ def float_to_half(x: Vec) -> Vec:
     result = (magnitude < 0x38800000).select(subnormal, normal)
     result = (magnitude >= 0x47800000).select(special, result)
     return (result | (bits.shr_logical(16) & 0x8000)).trunc(I16)
+
+
+def _half_on_x86(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
+    """`value` by the instruction itself: LLVM merges a general fptrunc with what comes before, into
+    calls of the C library's that are not there."""
+    if lanes > 8:
+        low = lanes // 2
+        numbers = ((0, low), (low, lanes - low))
+        parts = [
+            _half_on_x86(builder, _shuffled(builder, value, range(start, start + n)), n)
+            for start, n in numbers
+        ]
+        if lanes % 2:
+            parts[0] = _shuffled(builder, parts[0], [*range(low), 0])
+        places = [*range(low), *range(lanes - low, 2 * (lanes - low))]
+        return _shuffled(builder, parts[0], places, parts[1])
+    if lanes == 1:
+        four = ir.Constant(ir.VectorType(F32, 4), ir.Undefined)
+        value = builder.insert_element(four, value, ir.Constant(I32, 0))
+    elif lanes not in (4, 8):
+        value = _shuffled(builder, value, [k % lanes for k in range(4 if lanes < 4 else 8)])
+    bits = 128 if lanes <= 4 else 256
+    name = f"llvm.x86.vcvtps2ph.{bits}"
+    function = builder.module.globals.get(name)
+    if function is None:
+        type_ = ir.FunctionType(ir.VectorType(I16, 8), [value.type, I32])
+        function = ir.Function(builder.module, type_, name)
+    nearest_even = ir.Constant(I32, 0)
+    result = builder.call(function, [value, nearest_even])
+    if lanes == 1:
+        return builder.extract_element(result, ir.Constant(I32, 0))
+    return result if lanes == 8 else _shuffled(builder, result, range(lanes))
+
+
+def _shuffled(
+    builder: ir.IRBuilder, value: ir.Value, places: Sequence[int], second: ir.Value | None = None
+) -> ir.Value:
+    """The lanes `places` of `value` followed by `second`."""
+    mask = ir.Constant(ir.VectorType(I32, len(places)), [ir.Constant(I32, k) for k in places])
+    second = ir.Constant(value.type, ir.Undefined) if second is None else second
+    return builder.shuffle_vector(value, second, mask)
 
 
 def float_to_bfloat_bits(x: Vec) -> Vec:
