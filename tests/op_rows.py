@@ -6,6 +6,7 @@ floats, where NAME is PyTorch's; see `Row` for what can be said.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -23,7 +24,9 @@ try:
 except ImportError:  # the peer is optional: rows are then checked against NumPy alone
     torch = F = None
 
-FLOATS, INTEGERS, BOOL = dtypes.FLOATS, dtypes.INTEGERS, (dtypes.bool_,)
+F16, BF16, F32, F64 = dtypes.float16, dtypes.bfloat16, dtypes.float32, dtypes.float64
+I64 = dtypes.int64
+FLOATS, INTEGERS, BOOL = (F32, F64, F16, BF16), dtypes.INTEGERS, (dtypes.bool_,)
 NUMBERS, ANY = FLOATS + INTEGERS, FLOATS + INTEGERS + BOOL
 Shape = tuple[int, ...]
 
@@ -35,11 +38,12 @@ class NoPeer(Exception):
 @dataclass(frozen=True)
 class Case:
     """Shapes of the inputs, and the attributes. `dtypes` are those of the inputs after the first
-    where they are not the first one's."""
+    where they are not the first one's; `bound` is what all positions (int64) are below."""
 
     shapes: tuple[Shape, ...]
     attrs: tuple = ()
-    dtypes: tuple[DType, ...] = ()
+    dtypes: tuple[DType | None, ...] = ()
+    bound: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,6 @@ class Row:
     curved: bool = True
     errors: tuple[Error, ...] = ()
 
-
-F32, F64, I64 = dtypes.float32, dtypes.float64, dtypes.int64
 
 UNARY = tuple(Case((s,)) for s in [(5, 33), (2, 0, 3), (), (1,), (0,), (67,), (3, 1, 130)])
 BINARY = tuple(
@@ -212,8 +214,11 @@ def _torch_prod(x: Any, axes: tuple[int, ...]) -> Any:
 
 def _torch_position(name: str) -> Callable[..., Any]:
     def apply(x: Any, axes: tuple[int, ...]) -> Any:
+        if x.dtype == torch.bool:
+            raise NoPeer
         kept = [a for a in range(x.dim()) if a not in axes]
-        rows = x.permute(*kept, *axes).reshape(*(x.shape[a] for a in kept), -1)
+        n = math.prod(x.shape[a] for a in axes)
+        rows = x.permute((*kept, *axes)).reshape(*(x.shape[a] for a in kept), n)
         return getattr(torch, name)(rows, dim=-1)
 
     return apply
@@ -369,6 +374,44 @@ def _matmul_errors() -> tuple[Error, ...]:
     )
 
 
+def _torch_gather(x: Any, *args: Any) -> Any:
+    *indices, rank = args
+    if rank:
+        batch = torch.arange(x.shape[0]).reshape(-1, *(1,) * (indices[0].dim() - 1))
+        return x[(batch, *indices)]
+    return x[tuple(indices)]
+
+
+def _torch_scatter(mode: str) -> Callable[..., Any]:
+    def apply(x: Any, v: Any, i: Any) -> Any:
+        if mode == "set" and v.shape[1] > x.shape[1]:
+            raise NoPeer  # which of several values stays is not said
+        wide = i[..., None].expand(*i.shape, x.shape[2])
+        if mode == "set":
+            return x.scatter(1, wide, v)
+        return x.scatter_reduce(1, wide, v, mode)
+
+    return apply
+
+
+def _scatter(mode: str, **options: Any) -> Row:
+    """A scatter of values (B, S, R) into (B, N, R) at positions (B, S)."""
+    shapes = [
+        ((2, 4, 3), (2, 7, 3), (2, 7)), ((1, 5, 1), (1, 3, 1), (1, 3)),
+        ((2, 3, 0), (2, 2, 0), (2, 2)), ((3, 4, 2), (3, 0, 2), (3, 0)),
+        ((1, 130, 17), (1, 67, 17), (1, 67)),
+    ]  # fmt: skip
+    cases = tuple(Case(s, (), (None, I64), s[0][1]) for s in shapes)
+    wrong = (((1, 2, 3), F32), ((1, 4, 2), F32), ((1, 4), I64))
+    other = (((1, 2, 3), F32), ((1, 4, 3), F64), ((1, 4), I64))
+    errors = (
+        Error(wrong, (), RuntimeError, "shapes do not fit"),
+        Error(other, (), RuntimeError, "one dtype"),
+    )
+    row = {"dtypes": ANY, "torch": _torch_scatter(mode), "values": _apart, "errors": errors}
+    return Row(cases, **{**row, **options})
+
+
 CASTS = tuple(Case(((5, 7),), (to,)) for to in ANY) + tuple(
     Case((s,), (F64,)) for s in [(0, 3), (), (130,)]
 )
@@ -411,8 +454,8 @@ ROWS: dict[str, Row] = {
     "or": bits("bitwise_or"),
     "xor": bits("bitwise_xor"),
     "not": Row(UNARY, INTEGERS + BOOL, "bitwise_not", grad=False, special=True),
-    "shl": bits("bitwise_left_shift", values=_shifts),
-    "shr": bits("bitwise_right_shift", values=_shifts),
+    "shl": binary("bitwise_left_shift", dtypes=INTEGERS, grad=False, values=_shifts),
+    "shr": binary("bitwise_right_shift", dtypes=INTEGERS, grad=False, values=_shifts),
     # Functions of one float.
     "exp": unary("exp"),
     "exp2": unary("exp2"),
@@ -476,7 +519,7 @@ ROWS: dict[str, Row] = {
     ),
     "random_bits": Row(
         tuple(Case(s) for s in [((), (9,)), ((3, 1), (5,)), ((0,), (1,))]),
-        INTEGERS + BOOL,
+        (I64,),
         grad=False,
     ),
     "detach": unary(lambda x: x, "bits", dtypes=ANY, grad=False, errors=()),
@@ -490,7 +533,7 @@ ROWS: dict[str, Row] = {
             Case((), (d, wide(v).tobytes()))
             for d, wide, v in [
                 (F32, np.float64, 0.5),
-                (dtypes.bfloat16, np.float64, 1.1),
+                (BF16, np.float64, 1.1),
                 (F64, np.float64, -0.0),
                 (dtypes.int8, np.int64, -7),
                 (dtypes.bool_, np.int64, 1),
@@ -507,10 +550,10 @@ ROWS: dict[str, Row] = {
     "any": reduction(_over("any"), dtypes=BOOL, grad=False),
     "all": reduction(_over("all"), dtypes=BOOL, grad=False),
     "argmax": reduction(
-        _torch_position("argmax"), dtypes=NUMBERS, values=_apart, grad=False, empty=False
+        _torch_position("argmax"), dtypes=ANY, values=_apart, grad=False, empty=False
     ),
     "argmin": reduction(
-        _torch_position("argmin"), dtypes=NUMBERS, values=_apart, grad=False, empty=False
+        _torch_position("argmin"), dtypes=ANY, values=_apart, grad=False, empty=False
     ),
     # Movement.
     "reshape": Row(
@@ -629,6 +672,49 @@ ROWS: dict[str, Row] = {
         lambda n: torch.arange(n),
         grad=False,
     ),
+    # Indexing by arrays.
+    "checked": Row(
+        tuple(Case((s,), (5, 0, "index"), (), 5) for s in [(9,), (2, 3), (0,), ()]),
+        (I64,),
+        lambda i, size, *_: torch.where(i < 0, i + size, i),
+        grad=False,
+    ),
+    "ravel_index": Row(
+        tuple(
+            Case((shape,) * len(sizes), (sizes,), (), 5)
+            for shape, sizes in [((9,), (5, 7)), ((2, 3), (5, 6, 7)), ((0,), (5, 5)), ((), (9, 9))]
+        ),
+        (I64,),
+        lambda *args: functools.reduce(lambda t, s: t * s[1] + s[0], zip(args, args[-1]), 0),
+        grad=False,
+    ),
+    "gather": Row(
+        tuple(
+            Case(shapes, (rank,), (I64,) * (len(shapes) - 1), 4)
+            for shapes, rank in [
+                (((4, 5), (7,)), 0),
+                (((4, 6, 3), (2, 3), (2, 3)), 0),
+                (((2, 4, 3), (2, 5)), 1),
+                (((4,), ()), 0),
+                (((4, 0), (3,)), 0),
+                (((4, 3), (0,)), 0),
+                (((5, 67), (33,)), 0),
+                (((2, 4), (2, 3)), 1),
+            ]
+        ),
+        ANY,
+        _torch_gather,
+        grad_inputs=(0,),
+        errors=(
+            Error((((4,), F32), ((2,), I64), ((2,), I64)), (0,), RuntimeError, "shapes do not fit"),
+            Error((((4,), F32), ((2,), dtypes.int32)), (0,), RuntimeError, "shapes do not fit"),
+        ),
+    ),
+    "scatter_add": _scatter("sum", grad_inputs=(0, 1)),
+    "scatter_set": _scatter("set", grad_inputs=(0, 1)),
+    "scatter_mul": _scatter("prod", grad_inputs=(0, 1)),
+    "scatter_max": _scatter("amax", grad_inputs=(0, 1)),
+    "scatter_min": _scatter("amin", grad_inputs=(0, 1)),
     # Contractions.
     "matmul": Row(
         tuple(
@@ -653,7 +739,7 @@ ROWS: dict[str, Row] = {
     ),
     "conv": Row(
         tuple(Case((x, w), attrs) for x, w, attrs in _CONVOLUTIONS),
-        FLOATS,
+        NUMBERS,
         _torch_conv,
         near="sum",
         errors=(
@@ -676,7 +762,7 @@ ROWS: dict[str, Row] = {
             Case((_output_shape(x, w, attrs), w), (x[1:-1], *attrs))
             for x, w, attrs in _CONVOLUTIONS
         ),
-        FLOATS,
+        NUMBERS,
         _torch_conv_input,
         near="sum",
     ),
@@ -685,14 +771,14 @@ ROWS: dict[str, Row] = {
             Case((x, _output_shape(x, w, attrs)), (w[1:-1], *attrs))
             for x, w, attrs in _CONVOLUTIONS
         ),
-        FLOATS,
+        NUMBERS,
         _torch_conv_weight,
         near="sum",
     ),
     # Windows.
     "windows": Row(
         tuple(Case((x,), attrs) for x, attrs in _WINDOWS),
-        NUMBERS,
+        ANY,
         _taps,
         errors=(
             Error(
@@ -703,9 +789,11 @@ ROWS: dict[str, Row] = {
             ),
         ),
     ),
-    "fold": Row(tuple(_folded(x, attrs) for x, attrs in _WINDOWS), FLOATS, _torch_fold, near="sum"),
+    "fold": Row(
+        tuple(_folded(x, attrs) for x, attrs in _WINDOWS), NUMBERS, _torch_fold, near="sum"
+    ),
     "pool_max": Row(
-        tuple(Case((x,), attrs) for x, attrs in _WINDOWS), FLOATS, _torch_pool, values=_apart
+        tuple(Case((x,), attrs) for x, attrs in _WINDOWS), ANY, _torch_pool, values=_apart
     ),
 }
 

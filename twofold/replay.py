@@ -225,7 +225,6 @@ class Changed(Exception):
     """State that the run read is now of another type."""
 
 
-
 def _storage_of(place: Place) -> Any:
     """The storage of a place among the state."""
     return place.what.grad._storage if place.kind == "gradient" else place.what

@@ -94,3 +94,10 @@ def require_same_dtype(op: str, types: list[Type]) -> None:
                 f"[{op}] expected operands of one dtype; got {first} and {other.dtype}; "
                 f"try .to({first})"
             )
+
+
+def require_numbers(op: str, types: list[Type]) -> None:
+    """RuntimeError unless all `types` have one dtype, and that is not bool."""
+    require_same_dtype(op, types)
+    if types[0].dtype.kind == "bool":
+        raise RuntimeError(f"[{op}] does not take bools; try .to(twofold.int64)")

@@ -18,7 +18,7 @@ from ..graph.node import Node
 from ..graph.node import make as make_node
 from ..graph.types import Type
 from . import movement as mv
-from .base import Op, register, require_same_dtype
+from .base import Op, register, require_numbers
 from .scalar_numpy import held_dtype, rounded
 
 Padding = tuple[tuple[int, int], ...]
@@ -41,7 +41,7 @@ class Matmul(Op):
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         a, b = types
-        require_same_dtype("matmul", types)
+        require_numbers("matmul", types)
         if a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2]:
             rows = f"{a.shape[-2]}x{a.shape[-1]} and {b.shape[-2]}x{b.shape[-1]}"
             raise RuntimeError(
@@ -103,7 +103,7 @@ class Conv(_Convolution):
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         x, w = types
         stride, padding, dilation, groups = attrs
-        require_same_dtype("conv", types)
+        require_numbers("conv", types)
         if len(x.shape) != len(w.shape) or len(stride) != len(x.shape) - 2:
             raise RuntimeError(f"[conv] ranks differ; got x {x.shape} and w {w.shape}")
         if x.shape[-1] != w.shape[-1] * groups or w.shape[0] % groups:
@@ -155,7 +155,7 @@ class ConvInput(_Convolution):
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         g, w = types
         spatial, stride, padding, dilation, groups = attrs
-        require_same_dtype("conv_input", types)
+        require_numbers("conv_input", types)
         sizes = output_sizes(spatial, w.shape[1:-1], stride, padding, dilation)
         if g.shape[1:] != (*sizes, w.shape[0]):
             raise RuntimeError(
@@ -200,7 +200,7 @@ class ConvWeight(_Convolution):
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         x, g = types
         kernel, _, _, _, groups = attrs
-        require_same_dtype("conv_weight", types)
+        require_numbers("conv_weight", types)
         return x.with_shape((g.shape[-1], *kernel, x.shape[-1] // groups))
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:

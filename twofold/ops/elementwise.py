@@ -28,7 +28,7 @@ class Elementwise(Op):
     """The family: shapes broadcast, the body gives the value, batches broadcast too.
 
     `result` is the output's dtype: "same" as the inputs', or a dtype. `accepts` limits the inputs:
-    "float", "integer" (with bool), "number" (no bool), or "any".
+    "float", "integer" (with bool), "whole" (without), "number" (no bool), or "any".
     """
 
     kind = "elementwise"
@@ -55,6 +55,8 @@ class Elementwise(Op):
             raise RuntimeError(f"[{self.name}] takes floating-point values; got {dtype}")
         if self.accepts == "integer" and dtype.is_floating_point:
             raise RuntimeError(f"[{self.name}] takes integers or bools; got {dtype}")
+        if self.accepts == "whole" and (dtype.is_floating_point or dtype.kind == "bool"):
+            raise RuntimeError(f"[{self.name}] takes integers; got {dtype}")
         if self.accepts == "number" and dtype.kind == "bool":
             raise RuntimeError(f"[{self.name}] does not take bools; try .to(twofold.int64)")
 
@@ -389,9 +391,9 @@ and_ = _define("and", 2, _call("and"), None, "y = a & b, bit by bit.", accepts="
 or_ = _define("or", 2, _call("or"), None, "y = a | b, bit by bit.", accepts="integer")
 xor = _define("xor", 2, _call("xor"), None, "y = a ^ b, bit by bit.", accepts="integer")
 not_ = _define("not", 1, _call("not"), None, "y = ~x, bit by bit.", accepts="integer")
-shl = _define("shl", 2, _call("shl"), None, "y = a << b; 0 if b is no bit of a.", accepts="integer")
+shl = _define("shl", 2, _call("shl"), None, "y = a << b; 0 if b is no bit of a.", accepts="whole")
 shr = _define(
-    "shr", 2, _call("shr"), None, "y = a >> b, filled with the sign of a.", accepts="integer"
+    "shr", 2, _call("shr"), None, "y = a >> b, filled with the sign of a.", accepts="whole"
 )
 
 # Functions of one float.
@@ -649,8 +651,14 @@ class RandomBits(Elementwise):
     name = "random_bits"
     arity = 2
     result = dtypes.int32
-    accepts = "integer"
     differentiable = False
+
+    def check(self, types: list[Type]) -> None:
+        for x in types:
+            if x.dtype is not dtypes.int64:
+                raise RuntimeError(
+                    f"[random_bits] takes a key and counters of int64; got {x.dtype}"
+                )
 
     @staticmethod
     def body(key: Expr, counter: Expr) -> Expr:
@@ -692,6 +700,7 @@ class Variable(Detach):
     """y = x as a new leaf that requires a gradient: what an optimizer writes into a parameter."""
 
     name = "variable"
+    accepts = "float"
     starts_gradient = True
 
 

@@ -29,11 +29,11 @@ class Reduce(Op):
     result: str | DType = "same"
     empty = True
     accepts_bool = True
-    accepts_float = True
+    accepts_numbers = True
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         (x,), (axes,) = types, attrs
-        if x.dtype.is_floating_point and not self.accepts_float:
+        if x.dtype is not dtypes.bool_ and not self.accepts_numbers:
             raise RuntimeError(f"[{self.name}] takes bools; got {x.dtype}")
         if x.dtype is dtypes.bool_ and not self.accepts_bool:
             raise RuntimeError(f"[{self.name}] does not take bools; try .to(twofold.int64)")
@@ -146,7 +146,7 @@ class Min(_Extreme):
 
 class _Logical(Reduce):
     result = dtypes.bool_
-    accepts_float = False
+    accepts_numbers = False
     differentiable = False
     gradient = no_gradient
     every = False
@@ -185,7 +185,9 @@ class _ArgExtreme(Reduce):
     ) -> np.ndarray:
         x, axes = arrays[0], attrs[0]
         kept = tuple(a for a in range(x.ndim) if a not in axes)
-        rows = np.transpose(x, kept + axes).reshape(*(x.shape[a] for a in kept), -1)
+        rows = np.transpose(x, kept + axes).reshape(
+            *(x.shape[a] for a in kept), math.prod(x.shape[a] for a in axes)
+        )
         return np.asarray((np.argmax if self.largest else np.argmin)(rows, axis=-1)).astype(
             np.int64
         )

@@ -224,14 +224,24 @@ def postorder(*roots: Expr) -> list[Expr]:
 
 
 def show(root: Expr) -> str:
-    """`root` as text, e.g. `add(load0:float32, const:float32(1.0))`."""
+    """`root` as text, e.g. `add(load0:float32, const:float32(1.0))`; what stands in it more than
+    once is named before: `t0 = mul(x, x); add(t0, t0)`."""
+    order = postorder(root)
+    uses: dict[Expr, int] = {}
+    for expr in order:
+        for a in expr.args:
+            uses[a] = uses.get(a, 0) + 1
     text: dict[Expr, str] = {}
-    for expr in postorder(root):
-        if expr.args:
-            name = f"cast:{expr.dtype.name}" if expr.op in ("cast", "bitcast") else expr.op
-            if expr.attr is not None:
-                name += f"[{expr.attr!r}]"
-            text[expr] = f"{name}({', '.join(text[a] for a in expr.args)})"
-        else:
+    named: list[str] = []
+    for expr in order:
+        if not expr.args:
             text[expr] = f"{expr.op}:{expr.dtype.name}({expr.attr!r})"
-    return text[root]
+            continue
+        name = f"{expr.op}:{expr.dtype.name}" if expr.op in ("cast", "bitcast") else expr.op
+        if expr.attr is not None:
+            name += f"[{expr.attr!r}]"
+        text[expr] = f"{name}({', '.join(text[a] for a in expr.args)})"
+        if uses.get(expr, 0) > 1:
+            named.append(f"t{len(named)} = {text[expr]}")
+            text[expr] = f"t{len(named) - 1}"
+    return "; ".join([*named, text[root]])

@@ -75,7 +75,10 @@ def _apply(expr: Expr, args: list[np.ndarray]) -> np.ndarray:
         return _cast(args[0], expr.args[0].dtype, expr.dtype)
     if expr.op == "bitcast":
         stored = to_stored(args[0], expr.args[0].dtype)
-        return to_held(np.ascontiguousarray(stored).view(expr.dtype.storage), expr.dtype)
+        bits = np.ascontiguousarray(stored).view(expr.dtype.storage).reshape(stored.shape)
+        return to_held(bits, expr.dtype)
+    if expr.op == "nextafter" and expr.dtype.compute is not expr.dtype:
+        return _next_after_narrow(args[0], args[1], expr.dtype)
     if expr.op in _FLOAT_AND_INTEGER and expr.args[0].dtype.is_floating_point:
         result = _FLOAT_AND_INTEGER[expr.op](*args)
     else:
@@ -93,6 +96,20 @@ def _cast(x: np.ndarray, source: DType, to: DType) -> np.ndarray:
         wide = np.where(np.isfinite(x), x, 0).astype(np.int64)
         return wide.astype(to.storage)
     return rounded(np.asarray(x).astype(held_dtype(to)), to)
+
+
+def _next_after_narrow(x: np.ndarray, towards: np.ndarray, dtype: DType) -> np.ndarray:
+    """The neighbour among 16-bit floats: one step of the bits, which are ordered by magnitude."""
+    bits = to_stored(x, dtype).view(np.uint16).astype(np.int64)
+    negative = bits >= 0x8000
+    place = np.where(negative, 0x8000 - bits, bits) + np.sign(towards - x).astype(np.int64)
+    up = (towards > x) | ((towards == x) & ~negative)
+    moved = np.where(place < 0, 0x8000 - place, place)
+    moved = np.where((place == 0) & ~up, 0x8000, moved)
+    moved = np.where((x == 0) & (towards != 0), np.where(towards > 0, 1, 0x8001), moved)
+    result = to_held(moved.astype(np.uint16).view(dtype.storage), dtype)
+    result = np.where(x == towards, towards, result)
+    return np.where(np.isnan(x) | np.isnan(towards), x + towards, result)
 
 
 def _trunc_div(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -197,7 +214,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "trunc": np.trunc, "round": np.rint, "div": np.divide, "pow": np.power,
     "atan2": np.arctan2, "hypot": np.hypot, "fmod": np.fmod, "copysign": np.copysign,
     "nextafter": np.nextafter, "add": np.add, "sub": np.subtract, "mul": np.multiply,
-    "min": np.minimum, "max": np.maximum, "truncdiv": _trunc_div,
+    "min": lambda a, b: np.where((b < a) | np.isnan(b), b, a),
+    "max": lambda a, b: np.where((b > a) | np.isnan(b), b, a), "truncdiv": _trunc_div,
     "truncmod": _trunc_mod,
     "floordiv": lambda a, b: np.where(b == 0, 0, np.floor_divide(a, np.where(b == 0, 1, b))),
     "floormod": lambda a, b: np.where(b == 0, 0, np.mod(a, np.where(b == 0, 1, b))),

@@ -17,7 +17,7 @@ from ..graph.node import make as make_node
 from ..graph.types import Type
 from . import elementwise as ew
 from . import movement as mv
-from .base import Op, register
+from .base import Op, register, require_numbers
 from .contract import offsets, output_sizes, taps
 from .reduce import ARGMAX, SUM
 from .scalar_numpy import held_dtype, rounded
@@ -78,6 +78,7 @@ class Fold(Op):
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         (g,), (spatial, kernel, stride, dilation) = types, attrs
+        require_numbers("fold", types)
         sizes = output_sizes(spatial, kernel, stride, _no_padding(len(kernel)), dilation)
         if g.shape[1:-1] != (*sizes, *kernel):
             raise RuntimeError(

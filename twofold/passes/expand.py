@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from math import prod
 
 from ..graph.node import Node
+from ..graph.node import make as make_node
 from ..ops import contract, reduce, window
 from ..ops import elementwise as ew
 from ..ops import movement as mv
@@ -195,10 +196,19 @@ def _shifted(
     return mv.pad(part, (*widths, (0, 0)))
 
 
+def _widen(node: Node) -> Node | None:
+    """What adds up many float16 or bfloat16 values does so in float32."""
+    wide = node.dtype.compute
+    if wide is node.dtype:
+        return None
+    inputs = tuple(ew.cast(x, wide) for x in node.inputs)
+    return ew.cast(make_node(node.structure.op, inputs, node.structure.attrs), node.dtype)
+
+
 RULES = {
     "conv": [_conv],
     "conv_weight": [_conv_weight],
-    "conv_input": [_conv_input],
+    "conv_input": [_widen, _conv_input],
     "pool_max": [_pool_max],
-    "fold": [_fold],
+    "fold": [_widen, _fold],
 }
