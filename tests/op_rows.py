@@ -65,7 +65,8 @@ class Row:
     `torch`: PyTorch's name of it, or a function of (tensors, attributes); None where it has none.
     `low`, `high`: the range of floating-point values. `values`: makes integers instead of all.
     `near`: "bits" if compiled code and the reference agree bit for bit; "ulps" if within `ulps` of
-    the last place; "sum" if the error is that of adding up, relative to the sum of magnitudes.
+    the last place (of a value of `zeros` at least, for functions that have zeros); "sum" if the
+    error is that of adding up, relative to the sum of magnitudes.
     `special`: also check NaN, infinities, zeros, the largest and the smallest.
     `torch_special`: PyTorch agrees on those, too.
     `grad`: gradients exist and are right; `grad_inputs` limits the inputs they are taken for.
@@ -80,6 +81,7 @@ class Row:
     values: Callable[[np.random.Generator, Shape, DType, int], np.ndarray] | None = None
     near: str = "bits"
     ulps: float = 4.0
+    zeros: float = 0.0
     special: bool = False
     torch_special: bool = True
     grad: bool = True
@@ -164,6 +166,13 @@ def _apart(rng: np.random.Generator, shape: Shape, dtype: DType, k: int) -> np.n
         return _any_integers(rng, shape, dtype, k)
     n = math.prod(shape)
     return (rng.permutation(2 * n)[:n].reshape(shape) - n) / max(n, 1) * 1.7
+
+
+def _factors(rng: np.random.Generator, shape: Shape, dtype: DType, k: int) -> np.ndarray:
+    """Floats away from 0: gradients of products of which a factor is 0 have no second gradient."""
+    if dtype.is_floating_point:
+        return rng.uniform(0.7, 1.2, shape)
+    return _any_integers(rng, shape, dtype, k)
 
 
 # Reductions.
@@ -482,8 +491,8 @@ ROWS: dict[str, Row] = {
     "erf": unary("erf"),
     "erfc": unary("erfc"),
     "erfinv": unary("erfinv", low=-0.8, high=0.8),
-    "lgamma": unary("lgamma", low=0.3, high=9.0, ulps=16),
-    "digamma": unary("digamma", low=0.3, high=9.0, ulps=64, torch_special=False),
+    "lgamma": unary("lgamma", low=0.3, high=9.0, ulps=8, zeros=1.0),
+    "digamma": unary("digamma", low=0.3, high=9.0, ulps=16, zeros=1.0, torch_special=False),
     "sigmoid": unary("sigmoid"),
     "floor": unary("floor", "bits"),
     "ceil": unary("ceil", "bits"),
@@ -712,7 +721,7 @@ ROWS: dict[str, Row] = {
     ),
     "scatter_add": _scatter("sum", grad_inputs=(0, 1)),
     "scatter_set": _scatter("set", grad_inputs=(0, 1)),
-    "scatter_mul": _scatter("prod", grad_inputs=(0, 1)),
+    "scatter_mul": _scatter("prod", grad_inputs=(0, 1), values=_factors),
     "scatter_max": _scatter("amax", grad_inputs=(0, 1)),
     "scatter_min": _scatter("amin", grad_inputs=(0, 1)),
     # Contractions.

@@ -216,7 +216,7 @@ def _compare(
         else:
             tiny = np.finfo(held_dtype(dtype)).tiny if dtype is not dtypes.float16 else 2.0**-14
             ulps = row.ulps if dtype.compute is dtype else 1.0
-            allowed = ulps * EPS[dtype] * np.maximum(np.abs(exact), tiny)
+            allowed = ulps * EPS[dtype] * np.maximum(np.abs(exact), max(tiny, row.zeros))
         good = (found == rounded) | (np.isnan(found) & np.isnan(exact))
         good |= np.abs(found.astype(np.float64) - exact) <= allowed
     if not good.all():
