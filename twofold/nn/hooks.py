@@ -51,7 +51,7 @@ class _Watch(Function):
     @staticmethod
     def forward(ctx: Any, seen: Callable[[tuple], tuple], *tensors: Tensor) -> Any:
         ctx.seen = seen
-        return tuple(x.view_as(x) for x in tensors)  # type: ignore[attr-defined]
+        return tuple(x.view_as(x) for x in tensors)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:

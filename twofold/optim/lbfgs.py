@@ -230,9 +230,7 @@ def strong_wolfe(
             break
         # Farther out: between just beyond here and ten times as far.
         bounds = (length + 0.01 * (length - previous[0]), length * 10)
-        farther = _cubic_minimum(
-            previous[0], previous[1], previous[3], length, value, here, bounds
-        )
+        farther = _cubic_minimum(previous[0], previous[1], previous[3], length, value, here, bounds)
         previous, now = now, probe(farther)
         evaluations += 1
     rounds = evaluations

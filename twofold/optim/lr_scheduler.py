@@ -89,17 +89,22 @@ class LRScheduler:
                 UserWarning,
                 stacklevel=2,
             )
-        self._step_count += 1
-        if epoch is None:
-            self.last_epoch += 1
-            values = self.get_lr()
-        else:
+        if epoch is not None:
             warnings.warn(
                 "The epoch parameter in `scheduler.step()` was not necessary and is being "
                 "deprecated where possible. Please use `scheduler.step()` to step the scheduler.",
                 UserWarning,
                 stacklevel=2,
             )
+        self._go_on(epoch)
+
+    def _go_on(self, epoch: int | None = None) -> None:
+        """`step` without its warnings."""
+        self._step_count += 1
+        if epoch is None:
+            self.last_epoch += 1
+            values = self.get_lr()
+        else:
             self.last_epoch = epoch
             closed = getattr(self, "_get_closed_form_lr", None)
             values = self.get_lr() if closed is None else closed()
@@ -215,9 +220,7 @@ class ConstantLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:  # fmt: skip
         if not 0 <= factor <= 1.0:
-            raise ValueError(
-                "Constant multiplicative factor expected to be between 0 and 1."
-            )
+            raise ValueError("Constant multiplicative factor expected to be between 0 and 1.")
         self.factor = factor
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
@@ -248,9 +251,7 @@ class LinearLR(LRScheduler):
                 "to 1."
             )
         if not 0 <= end_factor <= 1.0:
-            raise ValueError(
-                "Ending multiplicative factor expected to be between 0 and 1."
-            )
+            raise ValueError("Ending multiplicative factor expected to be between 0 and 1.")
         self.start_factor = start_factor
         self.end_factor = end_factor
         self.total_iters = total_iters
@@ -365,7 +366,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         share = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
         return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
 
-    def step(self, epoch: float | None = None) -> None:  # type: ignore[override]
+    def step(self, epoch: float | None = None) -> None:
         """Go on to the next step, or to `epoch`, which may lie between two."""
         if epoch is None and self.last_epoch < 0:
             epoch = 0
@@ -378,13 +379,13 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         else:
             if epoch < 0:
                 raise ValueError(f"Expected non-negative epoch, but got {epoch}")
-            self._go_to(epoch)
+            self._move_to(epoch)
         self.last_epoch = math.floor(epoch)
         for group, value in zip(self.optimizer.param_groups, self.get_lr()):
             _set(group, "lr", value)
         self._last_lr = self._rates()
 
-    def _go_to(self, epoch: float) -> None:
+    def _move_to(self, epoch: float) -> None:
         if epoch < self.T_0:
             self.T_i, self.T_cur = self.T_0, epoch  # type: ignore[assignment]
         elif self.T_mult == 1:
@@ -392,7 +393,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         else:
             n = int(math.log(epoch / self.T_0 * (self.T_mult - 1) + 1, self.T_mult))
             start = self.T_0 * (self.T_mult**n - 1) / (self.T_mult - 1)
-            self.T_cur = epoch - start  # type: ignore[assignment]
+            self.T_cur = epoch - start
             self.T_i = self.T_0 * self.T_mult**n
 
 
@@ -583,9 +584,7 @@ class OneCycleLR(LRScheduler):
                     raise ValueError(f"Expected positive integer {name}, but got {n}")
             self.total_steps = epochs * steps_per_epoch
         else:
-            raise ValueError(
-                "You must define either total_steps OR (epochs AND steps_per_epoch)"
-            )
+            raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
         if pct_start < 0 or pct_start > 1 or not isinstance(pct_start, float):
             raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
@@ -603,7 +602,7 @@ class OneCycleLR(LRScheduler):
         else:
             phases = [(top, lr[0], lr[1], *momentum), (end, lr[1], lr[2], *momentum[::-1])]
         names = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")
-        self._schedule_phases = [dict(zip(names, phase)) for phase in phases]
+        self._schedule_phases: list[dict[str, Any]] = [dict(zip(names, p)) for p in phases]
         groups = optimizer.param_groups
         if last_epoch == -1:
             for most, group in zip(_each(max_lr, len(groups), "max_lr"), groups):
@@ -694,7 +693,7 @@ class SequentialLR(LRScheduler):
     @staticmethod
     def _start(scheduler: LRScheduler) -> None:
         scheduler._is_initial = True
-        scheduler.step()
+        scheduler._go_on()
         scheduler._is_initial = False
 
     def step(self, epoch: int | None = None) -> None:
@@ -703,7 +702,7 @@ class SequentialLR(LRScheduler):
         place = bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[place]
         if place > 0 and self._milestones[place - 1] == self.last_epoch:
-            scheduler.step(0)
+            scheduler._go_on(0)
         else:
             scheduler.step()
         self._last_lr = scheduler.get_last_lr()

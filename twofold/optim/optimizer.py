@@ -84,6 +84,13 @@ class Optimizer:
     name and a tensor.
     """
 
+    _optimizer_step_pre_hooks: OrderedDict[int, Any]
+    _optimizer_step_post_hooks: OrderedDict[int, Any]
+    _optimizer_state_dict_pre_hooks: OrderedDict[int, Any]
+    _optimizer_state_dict_post_hooks: OrderedDict[int, Any]
+    _optimizer_load_state_dict_pre_hooks: OrderedDict[int, Any]
+    _optimizer_load_state_dict_post_hooks: OrderedDict[int, Any]
+
     _scalar_state: tuple[str, ...] = ("step",)
     """State that is a Python number here and a 0-d tensor in state_dicts."""
 
@@ -171,9 +178,11 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    state = self.state[p]
+                    state = self.state.get(p)
                     if not state:
-                        state.update(self._initial_state(group, p))
+                        state = self._initial_state(group, p)
+                        if state:
+                            self.state[p] = state
                     todo.append((group, p, state))
 
         def count() -> None:

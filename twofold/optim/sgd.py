@@ -38,7 +38,8 @@ class SGD(Optimizer):
         if momentum:
             v = state.get("momentum_buffer")
             if v is None:
-                state["momentum_buffer"] = v = grad.clone()
+                v = grad.clone()
+                self.state[p] = {"momentum_buffer": v}
             else:
                 new = grad if not group["dampening"] else (1 - group["dampening"]) * grad
                 v.copy_(momentum * v + new)

@@ -232,9 +232,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     n = input.size(dim)
     if n % 2:
         axis = wrap_dim(dim, input.dim())
-        raise RuntimeError(
-            f"Halving dimension must be even, but dimension {axis} is size {n}"
-        )
+        raise RuntimeError(f"Halving dimension must be even, but dimension {axis} is size {n}")
     a, b = input.chunk(2, dim)
     return a * b.sigmoid()
 

@@ -24,9 +24,7 @@ def _dropped(input: Tensor, p: float, shape: list[int], inplace: bool) -> Tensor
     return input.copy_(y) if inplace else y
 
 
-def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each element 0 with probability p, else x / (1 - p)."""
     _check(p)
     return _dropped(input, p, list(input.shape), inplace) if training and p else input

@@ -153,9 +153,7 @@ def _check_classes(input: Tensor, target: Tensor) -> None:
         )
     expected = (input.size(0), *input.shape[2:])
     if tuple(target.shape) != expected:
-        raise RuntimeError(
-            f"Expected target size {list(expected)}, got {list(target.shape)}"
-        )
+        raise RuntimeError(f"Expected target size {list(expected)}, got {list(target.shape)}")
 
 
 _TYPE_NAMES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}
@@ -180,14 +178,10 @@ def _weighted_mean(loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
 
 def _target_weight(
     input: Tensor, target: Tensor, is_target: Tensor, weight: Tensor | None, ignore_index: int
-) -> Tensor | None:
-    """The weight of each target, or None where all count 1.
-
-    A class that is not there makes the loss NaN: no class number is read outside of its range.
-    """
+) -> Tensor:
+    """The weight of each target: 0 for ignore_index, NaN for a class that is not there."""
     n = input.size(_class_axis(input))
     counts = (target != ignore_index).to(input.dtype)
-    # NaN marks a class number out of range.
     inside = (target >= 0) & (target < n) | (target == ignore_index)
     counts = where(inside, counts, math.nan)
     if weight is None:
@@ -212,10 +206,8 @@ def nll_loss(
     _check_classes(input, target)
     axis = _class_axis(input)
     is_target = _class_places(input) == target.reshape(_with_axis(target, axis, input))
-    each = _target_weight(input, target, is_target, weight, ignore_index)
     picked = _picked(input, is_target)
-    target_shape = tuple(picked.shape)
-    each = each.reshape(target_shape)
+    each = _target_weight(input, target, is_target, weight, ignore_index).reshape(picked.shape)
     return _weighted_mean(where(each == 0, 0.0, -picked * each), each, reduction)
 
 
@@ -239,9 +231,7 @@ def cross_entropy(
     """
     reduction = choose_reduction(size_average, reduce, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
-        raise RuntimeError(
-            f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}"
-        )
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if input.dim() == 0:
         raise RuntimeError("cross_entropy does not support 0-dimensional input")
     axis = _class_axis(input)

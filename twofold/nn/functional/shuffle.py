@@ -58,7 +58,6 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     n, c, *rest = input.shape
     if groups <= 0 or c % groups:
         raise RuntimeError(
-            "Number of channels must be divisible by groups. Got "
-            f"{c} channels and {groups} groups."
+            f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups."
         )
     return input.reshape(n, groups, c // groups, *rest).transpose(1, 2).reshape(input.shape)

@@ -20,6 +20,8 @@ class _NormBase(Module):
     _version = 2
     ranks: tuple[int, ...] = ()
     ranks_text = ""
+    running_mean: Tensor | None
+    running_var: Tensor | None
 
     def __init__(
         self, num_features: int, eps: float, momentum: float | None, affine: bool,
@@ -230,7 +232,7 @@ class _Lazy(_NormBase):
         options = dict(zip(names, args)) | kwargs
         affine = options.pop("affine", isinstance(self, _BatchNorm))
         bias = options.pop("bias", True)
-        super().__init__(0, affine=False, **options)  # type: ignore[call-arg]
+        super().__init__(0, affine=False, **options)
         self.affine = affine
         if affine:
             self.weight = UninitializedParameter(dtype=options.get("dtype"))

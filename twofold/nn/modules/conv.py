@@ -145,9 +145,7 @@ class _ConvTransposeNd(_ConvNd):
         dilation: Any = 1, padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         if padding_mode != "zeros":
-            raise ValueError(
-                f'Only "zeros" padding mode is supported for {type(self).__name__}'
-            )
+            raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding,
             groups, bias, padding_mode, device, dtype,
@@ -233,7 +231,7 @@ class _LazyConv(_ConvNd):
         names = _TRANSPOSED_NAMES if self.transposed else _NAMES
         options = dict(zip(names, args)) | kwargs
         bias, dtype = options.pop("bias", True), options.get("dtype")
-        super().__init__(0, 0, kernel_size, bias=False, **options)  # type: ignore[call-arg]
+        super().__init__(0, 0, kernel_size, bias=False, **options)
         self.out_channels = out_channels
         self.weight = UninitializedParameter(dtype=dtype)
         if bias:

@@ -39,7 +39,8 @@ class IncompatibleKeys(NamedTuple):
             f"unexpected_keys={self.unexpected_keys})"
         )
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return repr(self)
 
 
 def register_module_forward_hook(hook: Callable[..., Any]) -> RemovableHandle:
@@ -87,6 +88,9 @@ class Module:
     """
 
     training: bool
+    _parameters: dict[str, Any]
+    _buffers: dict[str, Any]
+    _modules: dict[str, Any]
     dump_patches = False
     _version = 1
     call_super_init = False
@@ -302,7 +306,7 @@ class Module:
                 own["_buffers"][name] = value
             else:
                 self._forget(name)
-                self.register_buffer(name, value, value.persistent)
+                self.register_buffer(name, value, getattr(value, "persistent", True))
         else:
             object.__setattr__(self, name, value)
 

@@ -156,9 +156,7 @@ def load(
 ) -> tuple[list[str], list[str]]:
     """Load a whole tree; gives the missing and the unexpected keys."""
     if not isinstance(state_dict, Mapping):
-        raise TypeError(
-            f"Expected state_dict to be dict-like, got {type(state_dict)}."
-        )
+        raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
     missing: list[str] = []
     unexpected: list[str] = []
     errors: list[str] = []
@@ -194,7 +192,6 @@ def load(
             errors.insert(0, f"Missing key(s) in state_dict: {names}. ")
     if errors:
         raise RuntimeError(
-            f"Error(s) in loading state_dict for {type(module).__name__}:\n\t"
-            + "\n\t".join(errors)
+            f"Error(s) in loading state_dict for {type(module).__name__}:\n\t" + "\n\t".join(errors)
         )
     return missing, unexpected

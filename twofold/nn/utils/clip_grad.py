@@ -75,9 +75,7 @@ def clip_grad_norm(*args: Any, **kwargs: Any) -> Tensor:
 
 
 @no_grad()
-def clip_grad_value_(
-    parameters: Tensors, clip_value: float, foreach: bool | None = None
-) -> None:
+def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
     """Cut every gradient to [-clip_value, clip_value]."""
     clip_value = float(clip_value)
     for g in _gradients(parameters):
