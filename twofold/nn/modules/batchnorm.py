@@ -20,8 +20,8 @@ class _NormBase(Module):
     _version = 2
     ranks: tuple[int, ...] = ()
     ranks_text = ""
-    running_mean: Tensor | None
-    running_var: Tensor | None
+    running_mean: Any
+    running_var: Any
 
     def __init__(
         self, num_features: int, eps: float, momentum: float | None, affine: bool,
