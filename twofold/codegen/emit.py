@@ -8,16 +8,19 @@ from typing import Any
 from llvmlite import ir
 
 from ..kernels.compact import CompactSpec
+from ..kernels.conv import ConvSpec, WeightsSpec
 from ..kernels.loops import LoopKernel
 from ..kernels.matmul import MatmulSpec, PackSpec
 from ..kernels.scan import CarrySpec, ScanSpec
 from ..kernels.scatter import ScatterSpec
 from ..kernels.sort import SearchSpec, SortSpec, TopSpec
+from ..kernels.transpose import TransposeSpec
 from ..machine import Target
-from . import compact, loops, matmul, scan, scatter, sort
+from . import compact, conv, loops, matmul, scan, scatter, sort, transpose
 
 EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     CompactSpec: compact.emit,
+    ConvSpec: conv.emit,
     LoopKernel: loops.emit,
     MatmulSpec: matmul.emit,
     PackSpec: matmul.emit_pack,
@@ -27,6 +30,8 @@ EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     SortSpec: sort.emit,
     TopSpec: sort.emit_top,
     SearchSpec: sort.emit_search,
+    TransposeSpec: transpose.emit,
+    WeightsSpec: conv.emit_weights,
 }
 
 

@@ -13,6 +13,7 @@ from math import prod
 
 from ..graph.node import LEAF, Node
 from ..ops.scalar import Expr, postorder
+from . import conv
 from .affine import Affine
 from .lower import Cut, Lowering, view
 
@@ -36,6 +37,13 @@ def copied(node: Node) -> tuple[Node, ...]:
     in `COPIED`, and what a scatter starts from."""
     kind = node.structure.op.kind
     return node.inputs if kind in COPIED else node.inputs[:1] if kind == "scatter" else ()
+
+
+def images(node: Node) -> tuple[Node, ...]:
+    """The inputs of a convolution that hold channels at positions: those that are no weights."""
+    kind = node.structure.op.kind
+    count = {"conv": 1, "conv_input": 1, "conv_weight": 2}.get(kind, 0)
+    return node.inputs[:count]
 
 
 HEAVY = frozenset(
@@ -160,7 +168,8 @@ def _decide(p: Partition, roots: Sequence[Node]) -> None:
 def _template_inputs(p: Partition, node: Node) -> None:
     """Put into memory each input that is not a strided view of something in memory."""
     for x in node.inputs[len(copied(node)) :]:
-        if view(x, p.number) is None:
+        found = view(x, p.number)
+        if found is None or (x in images(node) and not conv.is_readable(x.shape, found[2])):
             p.put(x)
 
 

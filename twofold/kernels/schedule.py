@@ -8,7 +8,7 @@ from math import prod
 from ..graph.node import Node, postorder
 from ..machine import Target
 from ..ops.scan import accumulator
-from . import compact, loop_schedule, matmul, scan, scatter, sort
+from . import compact, conv, loop_schedule, matmul, scan, scatter, sort
 from .affine import contiguous
 from .build import Built, build, copy_kernel
 from .launch import Array, Buffer, Launch
@@ -226,10 +226,20 @@ def _searchsorted(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array)
     return sort.schedule_search(seq.dtype, node.attrs[0], sizes, inputs, out)
 
 
+def _conv(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
+    shapes = (node.inputs[0].shape, node.inputs[1].shape, node.shape)
+    rest = (node.structure.attrs, *inputs, out, node.dtype, s.target, s.threads)
+    if node.structure.op.kind == "conv":
+        return conv.forward(shapes, *rest)
+    return conv.backward_input(shapes, *rest)
+
+
 TEMPLATES: dict[str, Template] = {
     "searchsorted": _searchsorted,
     "compact": _compact,
     "matmul": _matmul,
+    "conv": _conv,
+    "conv_input": _conv,
     "scan": _scan,
     "argsort": _argsort,
     "argtop": _argtop,

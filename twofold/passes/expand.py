@@ -16,12 +16,13 @@ import itertools
 from collections.abc import Sequence
 from math import prod
 
+from .. import dtypes
 from ..graph.node import Node
 from ..graph.node import make as make_node
 from ..ops import contract, reduce, window
 from ..ops import elementwise as ew
 from ..ops import movement as mv
-from .rewrite import rewrite
+from .rewrite import Rule, rewrite
 
 
 def expand(roots: Sequence[Node]) -> list[Node]:
@@ -58,7 +59,14 @@ def _ungrouped(y: Node, shape: tuple[int, ...]) -> Node:
     return mv.reshape(mv.permute(y, (1, 0, 2)), shape)
 
 
-def _conv(node: Node) -> Node:
+def _has_kernel(node: Node) -> bool:
+    """Whether direct kernels compute this: floats that need no rounding, of at most three axes."""
+    return node.dtype in (dtypes.float32, dtypes.float64) and len(node.shape) <= 5
+
+
+def _conv(node: Node) -> Node | None:
+    if _has_kernel(node):
+        return None
     x, w = node.inputs
     groups = node.attrs[3]
     rows = _rows(x, w.shape[1:-1], node.attrs)
@@ -74,7 +82,9 @@ def _conv_weight(node: Node) -> Node:
     return mv.reshape(contract.matmul(columns, rows), node.shape)
 
 
-def _conv_input(node: Node) -> Node:
+def _conv_input(node: Node) -> Node | None:
+    if _has_kernel(node):
+        return None
     g, w = node.inputs
     spatial, stride, padding, dilation, groups = node.attrs
     kernel = w.shape[1:-1]
@@ -205,7 +215,7 @@ def _widen(node: Node) -> Node | None:
     return ew.cast(make_node(node.structure.op, inputs, node.structure.attrs), node.dtype)
 
 
-RULES = {
+RULES: dict[str, list[Rule]] = {
     "conv": [_conv],
     "conv_weight": [_conv_weight],
     "conv_input": [_widen, _conv_input],

@@ -1,0 +1,311 @@
+"""Direct convolutions as LLVM: packing of weights, and the loops around a register tile."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from ..kernels.conv import ConvSpec, WeightsSpec
+from ..machine import Target
+from .build import I64, Words, i64, iota, kernel_function, loop, splat
+from .scalar import emit_const, emit_operation, load, memory_type, store
+
+I32 = ir.IntType(32)
+
+
+def emit_weights(spec: WeightsSpec, target: Target) -> ir.Module:
+    """Copies one kernel element of one panel an item, output channels past the end as zeros."""
+    module, function, b = kernel_function()
+    bases, args, begin, end, _ = function.args
+    words = Words(b, bases, args)
+    source, to = words.array(), words.array()
+    names = "outputs panels kd kh kw channels group output d h w channel".split()
+    w = {name: words.integer() for name in names}
+    element, lanes = memory_type(spec.dtype, 1), spec.columns
+
+    def item(i: ir.Value, _: list[ir.Value]) -> None:
+        kw, rest = b.urem(i, w["kw"]), b.udiv(i, w["kw"])
+        kh, rest = b.urem(rest, w["kh"]), b.udiv(rest, w["kh"])
+        kd, rest = b.urem(rest, w["kd"]), b.udiv(rest, w["kd"])
+        panel, group = b.urem(rest, w["panels"]), b.udiv(rest, w["panels"])
+        first = b.mul(panel, i64(lanes))
+        start = b.add(b.mul(group, w["group"]), b.mul(first, w["output"]))
+        for axis, k in zip("dhw", (kd, kh, kw)):
+            start = b.add(start, b.mul(k, w[axis]))
+        out = b.gep(to, [b.mul(b.mul(i, w["channels"]), i64(lanes))], source_etype=element)
+        left = b.sub(w["outputs"], first)
+        mask = b.icmp_signed("<", iota(lanes), splat(b, left, lanes))
+        steps = []
+        for lane in range(0 if spec.adjacent else lanes):
+            inside = b.icmp_signed("<", i64(lane), left)
+            steps.append((inside, b.select(inside, b.mul(w["output"], i64(lane)), i64(0))))
+
+        def channel(c: ir.Value, _: list[ir.Value]) -> None:
+            base = b.gep(source, [b.add(start, b.mul(c, w["channel"]))], source_etype=element)
+            if spec.adjacent:
+                vector = load(b, base, spec.dtype, lanes, target, mask=mask)
+            else:
+                vector = ir.Constant(ir.VectorType(element, lanes), ir.Undefined)
+                for lane, (inside, step) in enumerate(steps):
+                    value = b.load(b.gep(base, [step], source_etype=element), typ=element)
+                    value = b.select(inside, value, ir.Constant(element, 0))
+                    vector = b.insert_element(vector, value, ir.Constant(I32, lane))
+            where = b.gep(out, [b.mul(c, i64(lanes))], source_etype=element)
+            store(b, vector, where, spec.dtype, target)
+
+        loop(b, i64(0), w["channels"], i64(1), [], channel, "channel")
+
+    loop(b, begin, end, i64(1), [], item, "item")
+    b.ret_void()
+    return module
+
+
+def emit(spec: ConvSpec, target: Target) -> ir.Module:
+    """A block of pixels by a block of panels an item; see `kernels/conv.py`."""
+    return _Emitter(spec, target).module
+
+
+_WORDS = (
+    "zeros zero_bytes rows pixels block pixel_items outputs panels panel_block panel_items "
+    "channels merges od oh ow d h w kd kh kw sd sh sw dd dh dw pd ph pw xn xd xh xw yn yd yh yw"
+).split()
+
+
+class _Emitter:
+    def __init__(self, spec: ConvSpec, target: Target) -> None:
+        self.spec, self.target = spec, target
+        self.module, function, self.builder = kernel_function()
+        b = self.builder
+        bases, args, begin, end, worker = function.args
+        words = Words(b, bases, args)
+        self.x, self.weights, self.y = words.array(), words.array(), words.array()
+        scratch = words.scratch(worker)
+        self.w = {name: words.integer() for name in _WORDS}
+        self.element = memory_type(spec.dtype, 1)
+        # Vectors of coordinates have a power of two of lanes; those past the tile go unused.
+        self.wide = 1 << (spec.pixels - 1).bit_length()
+        self._tables(scratch)
+        self._clear()
+        loop(b, begin, end, i64(1), [], self._item, "item")
+        b.ret_void()
+
+    def _tables(self, scratch: ir.Value) -> None:
+        """Places in scratch: zeros; offsets of pixels in x and y; their first input positions."""
+        b, rows = self.builder, self.w["rows"]
+        self.zeros = scratch
+        at = self.w["zero_bytes"]
+        places = []
+        for size in (8, 8, 4, 4, 4):
+            places.append(b.gep(scratch, [at], source_etype=ir.IntType(8)))
+            at = b.add(at, b.mul(rows, i64(size)))
+        self.x_at, self.y_at, *self.first = places
+        # The zeros as a distance from x, in elements: buffers start on multiples of an element.
+        apart = b.sub(b.ptrtoint(self.zeros, I64), b.ptrtoint(self.x, I64))
+        self.zero_at = b.sdiv(apart, i64(self.spec.dtype.itemsize))
+
+    def _clear(self) -> None:
+        b = self.builder
+
+        def one(i: ir.Value, _: list[ir.Value]) -> None:
+            where = b.gep(self.zeros, [i], source_etype=self.element)
+            b.store(ir.Constant(self.element, 0), where)
+
+        loop(b, i64(0), self.w["zeros"], i64(1), [], one, "zero")
+
+    def _at(self, base: ir.Value, offset: ir.Value, element: ir.Type | None = None) -> ir.Value:
+        return self.builder.gep(base, [offset], source_etype=element or self.element)
+
+    def _least(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        return self.builder.select(self.builder.icmp_signed("<", x, y), x, y)
+
+    def _item(self, item: ir.Value, _: list[ir.Value]) -> None:
+        b, w, spec = self.builder, self.w, self.spec
+        pixel_item = b.urem(item, w["pixel_items"])
+        rest = b.udiv(item, w["pixel_items"])
+        panel_item = b.urem(rest, w["panel_items"])
+        group = b.udiv(rest, w["panel_items"])
+        low = b.mul(pixel_item, w["block"])
+        high = self._least(b.add(low, w["block"]), w["pixels"])
+        self._list_pixels(low, high)
+        x = self._at(self.x, b.mul(group, w["channels"]))
+        y = self._at(self.y, b.mul(group, w["outputs"]))
+        zero_at = b.sub(self.zero_at, b.mul(group, w["channels"]))
+        taps = b.mul(b.mul(w["kd"], w["kh"]), w["kw"])
+        panel_size = b.mul(b.mul(taps, w["channels"]), i64(spec.columns))
+        panel_low = b.mul(panel_item, w["panel_block"])
+        panel_high = self._least(b.add(panel_low, w["panel_block"]), w["panels"])
+
+        def panel(p: ir.Value, _: list[ir.Value]) -> None:
+            number = b.add(b.mul(group, w["panels"]), p)
+            weights = self._at(self.weights, b.mul(number, panel_size))
+            column = b.mul(p, i64(spec.columns))
+            left = b.sub(w["outputs"], column)
+            y_panel = self._at(y, column)
+
+            def tile(i: ir.Value, _: list[ir.Value]) -> None:
+                sums = self._sums(i, x, zero_at, weights)
+                self._finish(sums, i, b.sub(high, b.add(low, i)), y_panel, left)
+
+            loop(b, i64(0), b.sub(high, low), i64(spec.pixels), [], tile, "tile")
+
+        loop(b, panel_low, panel_high, i64(1), [], panel, "panel")
+
+    def _list_pixels(self, low: ir.Value, high: ir.Value) -> None:
+        """Fill the tables for pixels low to high; the last one again to the end of a tile."""
+        b, w = self.builder, self.w
+        count = b.sub(high, low)
+        ow, rest = b.urem(low, w["ow"]), b.udiv(low, w["ow"])
+        oh, rest = b.urem(rest, w["oh"]), b.udiv(rest, w["oh"])
+        od, n = b.urem(rest, w["od"]), b.udiv(rest, w["od"])
+
+        def pixel(i: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+            n, *position = carried
+            x_at, y_at = b.mul(n, w["xn"]), b.mul(n, w["yn"])
+            for axis, (o, table) in zip("dhw", zip(position, self.first)):
+                first = b.sub(b.mul(o, w["s" + axis]), w["p" + axis])
+                x_at = b.add(x_at, b.mul(first, w["x" + axis]))
+                y_at = b.add(y_at, b.mul(o, w["y" + axis]))
+                b.store(b.trunc(first, I32), self._at(table, i, I32))
+            b.store(x_at, self._at(self.x_at, i, I64))
+            b.store(y_at, self._at(self.y_at, i, I64))
+            more = b.icmp_signed("<", b.add(i, i64(1)), count)
+            carry = b.zext(more, I64)
+            moved = []
+            for axis, o in zip("whd", reversed(position)):
+                o = b.add(o, carry)
+                full = b.icmp_signed("==", o, w["o" + axis])
+                carry = b.zext(full, I64)
+                moved.append(b.select(full, i64(0), o))
+            return [b.add(n, carry), *reversed(moved)]
+
+        # The tile after the last is read, though not used.
+        stop = b.add(count, i64(self.spec.pixels + self.wide))
+        loop(b, i64(0), stop, i64(1), [n, od, oh, ow], pixel, "pixel")
+
+    def _sums(
+        self, i: ir.Value, x: ir.Value, zero_at: ir.Value, weights: ir.Value
+    ) -> list[ir.Value]:
+        """The tile's sums over the kernel and the channels."""
+        b, w, spec = self.builder, self.w, self.spec
+        lanes32 = ir.VectorType(I32, self.wide)
+        lanes64 = ir.VectorType(I64, self.wide)
+        x_at = b.load(self._at(self.x_at, i, I64), align=8, typ=lanes64)
+        first = {
+            axis: b.load(self._at(table, i, I32), align=4, typ=lanes32)
+            for axis, table in zip("dhw", self.first)
+        }
+        size = {axis: splat(b, b.trunc(w[axis], I32), self.wide) for axis in "dhw"}
+
+        def inside(axis: str, shift: ir.Value) -> ir.Value:
+            at = b.add(first[axis], splat(b, b.trunc(shift, I32), self.wide))
+            return b.icmp_unsigned("<", at, size[axis])
+
+        # Where no pixel's row reaches over an edge, the row's elements are one run.
+        reach = b.mul(b.sub(w["kw"], i64(1)), w["dw"])
+        whole = b.and_(inside("w", i64(0)), inside("w", reach))
+        bits = b.bitcast(whole, ir.IntType(self.wide))
+        used = ir.Constant(bits.type, (1 << spec.pixels) - 1)
+        is_whole = b.icmp_unsigned("==", b.and_(bits, used), used)
+        merged = b.and_(is_whole, b.trunc(w["merges"], ir.IntType(1)))
+        steps = b.select(merged, i64(1), w["kw"])
+        run = b.select(merged, b.mul(w["kw"], w["channels"]), w["channels"])
+        zero = splat(b, zero_at, self.wide)
+        start = emit_const(0, spec.dtype, spec.lanes)
+        starts = [start] * (spec.pixels * spec.vectors)
+
+        def d_loop(k: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+            d_shift = b.mul(k, w["dd"])
+            d_inside, d_off = inside("d", d_shift), b.mul(d_shift, w["xd"])
+
+            def h_loop(k: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+                h_shift = b.mul(k, w["dh"])
+                h_inside = b.and_(d_inside, inside("h", h_shift))
+                h_off = b.add(d_off, b.mul(h_shift, w["xh"]))
+
+                def w_loop(k: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+                    w_shift = b.mul(k, w["dw"])
+                    on = b.and_(h_inside, inside("w", w_shift))
+                    off = b.add(h_off, b.mul(w_shift, w["xw"]))
+                    at = b.select(on, b.add(x_at, splat(b, off, self.wide)), zero)
+                    rows = [
+                        self._at(x, b.extract_element(at, ir.Constant(I32, r)))
+                        for r in range(spec.pixels)
+                    ]
+                    sums = self._run(rows, carried[0], run, carried[1:])
+                    return [self._at(carried[0], b.mul(run, i64(spec.columns))), *sums]
+
+                return loop(b, i64(0), steps, i64(1), carried, w_loop, "kw")
+
+            return loop(b, i64(0), w["kh"], i64(1), carried, h_loop, "kh")
+
+        return loop(b, i64(0), w["kd"], i64(1), [weights, *starts], d_loop, "kd")[1:]
+
+    def _run(
+        self, rows: list[ir.Value], weights: ir.Value, run: ir.Value, sums: list[ir.Value]
+    ) -> list[ir.Value]:
+        """Sums on over `run` neighbouring elements of each pixel's row."""
+        b, spec = self.builder, self.spec
+
+        def step(k: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
+            at = self._at(weights, b.mul(k, i64(spec.columns)))
+            values = [
+                load(b, self._at(at, i64(j * spec.lanes)), spec.dtype, spec.lanes, self.target)
+                for j in range(spec.vectors)
+            ]
+            new = []
+            for r, row in enumerate(rows):
+                x = load(b, self._at(row, k), spec.dtype, 1, self.target)
+                wide = splat(b, x, spec.lanes)
+                for j, value in enumerate(values):
+                    new.append(self._fma(wide, value, sums[r * spec.vectors + j]))
+            return new
+
+        return loop(b, i64(0), run, i64(1), sums, step, "step")
+
+    def _fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        dtype, lanes = self.spec.dtype, self.spec.lanes
+        args = [x, y, z]
+        return emit_operation(
+            self.builder, "fma", args, [dtype] * 3, dtype, None, lanes, self.target
+        )
+
+    def _finish(
+        self,
+        sums: list[ir.Value],
+        i: ir.Value,
+        n_pixels: ir.Value,
+        y: ir.Value,
+        left: ir.Value,
+    ) -> None:
+        """Store the tile: all of it, or the pixels and channels that there are."""
+        b, spec = self.builder, self.spec
+        all_pixels = b.icmp_signed(">=", n_pixels, i64(spec.pixels))
+        all_channels = b.icmp_signed(">=", left, i64(spec.columns))
+        with b.if_else(b.and_(all_pixels, all_channels)) as (then, otherwise):
+            with then:
+                for r in range(spec.pixels):
+                    self._store_pixel(sums, r, i, y, None)
+            with otherwise:
+                masks = []
+                for j in range(spec.vectors):
+                    rest = b.sub(left, i64(j * spec.lanes))
+                    masks.append(b.icmp_signed("<", iota(spec.lanes), splat(b, rest, spec.lanes)))
+                for r in range(spec.pixels):
+                    with b.if_then(b.icmp_signed("<", i64(r), n_pixels)):
+                        self._store_pixel(sums, r, i, y, masks)
+
+    def _store_pixel(
+        self,
+        sums: list[ir.Value],
+        r: int,
+        i: ir.Value,
+        y: ir.Value,
+        masks: list[ir.Value] | None,
+    ) -> None:
+        b, spec = self.builder, self.spec
+        place = b.load(self._at(self.y_at, b.add(i, i64(r)), I64), typ=I64)
+        row = self._at(y, place)
+        for j in range(spec.vectors):
+            where = self._at(row, i64(j * spec.lanes))
+            value = sums[r * spec.vectors + j]
+            mask = None if masks is None else masks[j]
+            store(b, value, where, spec.dtype, self.target, mask=mask)

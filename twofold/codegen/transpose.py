@@ -1,0 +1,104 @@
+"""Transposed copies as LLVM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llvmlite import ir
+
+from ..kernels.transpose import ROW_BLOCK, TransposeSpec
+from ..machine import Target
+from .build import Words, i64, iota, kernel_function, loop, splat
+from .scalar import load, memory_type, store
+
+I32 = ir.IntType(32)
+
+
+def turn(b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> list[ir.Value]:
+    """The transposed square: as many vectors as each has lanes, a power of two.
+
+    Each round interleaves vector k with vector k + n / 2; after log2 n rounds lane and number have
+    changed places.
+    """
+    now, n = list(vectors), len(vectors)
+    numbers = list(range(2 * n))
+    low = [numbers[k // 2 + (k % 2) * n] for k in range(n)]
+    high = [numbers[n // 2 + k // 2 + (k % 2) * n] for k in range(n)]
+    masks = [
+        ir.Constant(ir.VectorType(I32, n), [ir.Constant(I32, k) for k in order])
+        for order in (low, high)
+    ]
+    for _ in range(n.bit_length() - 1):
+        now = [b.shuffle_vector(now[k // 2], now[k // 2 + n // 2], masks[k % 2]) for k in range(n)]
+    return now
+
+
+def emit(spec: TransposeSpec, target: Target) -> ir.Module:
+    """A block of rows an item, a square of lanes at a time."""
+    module, function, b = kernel_function()
+    bases, args, begin, end, _ = function.args
+    words = Words(b, bases, args)
+    x, y = words.array(), words.array()
+    names = "rows columns blocks x_outer x_column y_outer y_row".split()
+    w = {name: words.integer() for name in names}
+    dtype, element = spec.dtype, memory_type(spec.dtype, 1)
+    lanes = target.vector_bytes // dtype.itemsize
+
+    def at(base: ir.Value, offset: ir.Value) -> ir.Value:
+        return b.gep(base, [offset], source_etype=element)
+
+    def square(x_at: ir.Value, y_at: ir.Value) -> None:
+        vectors = [
+            load(b, at(x_at, b.mul(w["x_column"], i64(k))), dtype, lanes, target)
+            for k in range(lanes)
+        ]
+        for k, vector in enumerate(turn(b, vectors)):
+            store(b, vector, at(y_at, b.mul(w["y_row"], i64(k))), dtype, target)
+
+    def part(x_at: ir.Value, y_at: ir.Value, n_rows: ir.Value, n_columns: ir.Value) -> None:
+        in_rows = b.icmp_signed("<", iota(lanes), splat(b, n_rows, lanes))
+        in_columns = b.icmp_signed("<", iota(lanes), splat(b, n_columns, lanes))
+        last = b.sub(n_columns, i64(1))
+        vectors = []
+        for k in range(lanes):
+            column = b.select(b.icmp_signed("<", i64(k), last), i64(k), last)
+            where = at(x_at, b.mul(w["x_column"], column))
+            vectors.append(load(b, where, dtype, lanes, target, mask=in_rows))
+        for k, vector in enumerate(turn(b, vectors)):
+            with b.if_then(b.icmp_signed("<", i64(k), n_rows)):
+                where = at(y_at, b.mul(w["y_row"], i64(k)))
+                store(b, vector, where, dtype, target, mask=in_columns)
+
+    def item(i: ir.Value, _: list[ir.Value]) -> None:
+        outer, block = b.udiv(i, w["blocks"]), b.urem(i, w["blocks"])
+        low = b.mul(block, i64(ROW_BLOCK))
+        high = b.add(low, i64(ROW_BLOCK))
+        high = b.select(b.icmp_signed("<", high, w["rows"]), high, w["rows"])
+        x_outer = at(x, b.mul(outer, w["x_outer"]))
+        y_outer = at(y, b.mul(outer, w["y_outer"]))
+
+        def column(j: ir.Value, _: list[ir.Value]) -> None:
+            n_columns = b.sub(w["columns"], j)
+            x_column = at(x_outer, b.mul(j, w["x_column"]))
+
+            def row(r: ir.Value, _: list[ir.Value]) -> None:
+                n_rows = b.sub(high, r)
+                x_at = at(x_column, r)
+                y_at = at(y_outer, b.add(b.mul(r, w["y_row"]), j))
+                full = b.and_(
+                    b.icmp_signed(">=", n_rows, i64(lanes)),
+                    b.icmp_signed(">=", n_columns, i64(lanes)),
+                )
+                with b.if_else(full) as (then, otherwise):
+                    with then:
+                        square(x_at, y_at)
+                    with otherwise:
+                        part(x_at, y_at, n_rows, n_columns)
+
+            loop(b, low, high, i64(lanes), [], row, "row")
+
+        loop(b, i64(0), w["columns"], i64(lanes), [], column, "column")
+
+    loop(b, begin, end, i64(1), [], item, "item")
+    b.ret_void()
+    return module

@@ -1,0 +1,404 @@
+"""Direct convolutions: the loops over output pixels and channels, without a copy of the windows.
+
+Everything is channels last with three spatial axes (missing ones have one element). A register tile
+is `pixels` output pixels times `vectors` vectors of output channels; its sums run over the elements
+of the kernel and over the channels, in that order, whatever the blocking and the threads. Elements
+outside the input are read from a block of zeros, so padding needs no copy. Weights are packed into
+panels of the tile's channels: group, panel, *kernel, channel, lane.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd, prod
+
+from ..dtypes import DType
+from ..errors import InternalError
+from ..machine import Target
+from . import transpose
+from .affine import contiguous
+from .launch import Array, Buffer, Launch, Scratch
+
+Three = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """One direct convolution: y[n, q, o] = sum over k, c of x[n, q stride + k dilation - before, c]
+    w[o, k, c] within each group. Strides of x and y are in elements, (batch, *axes); those of their
+    channels are 1. `channels` and `outputs` count within a group.
+    """
+
+    batch: int
+    sizes: Three  # of x
+    counts: Three  # of y
+    kernel: Three
+    stride: Three
+    dilation: Three
+    before: Three
+    channels: int
+    outputs: int
+    groups: int
+    x_strides: tuple[int, int, int, int]
+    y_strides: tuple[int, int, int, int]
+
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions."""
+        pixels = self.batch * prod(self.counts)
+        return 2 * pixels * self.outputs * self.groups * self.channels * prod(self.kernel)
+
+
+@dataclass(frozen=True)
+class ConvSpec:
+    """A convolution by register tiles of `pixels` times `vectors` vectors of `lanes` channels."""
+
+    dtype: DType
+    pixels: int
+    vectors: int
+    lanes: int
+
+    @property
+    def columns(self) -> int:
+        """Output channels of a panel."""
+        return self.vectors * self.lanes
+
+
+@dataclass(frozen=True)
+class WeightsSpec:
+    """Packs weights of any strides into panels of `columns` output channels. `adjacent` says that
+    output channels lie side by side."""
+
+    dtype: DType
+    columns: int
+    adjacent: bool
+
+
+TILE_LIMIT = 14
+"""Pixels of a register tile, at most: more bring nothing."""
+
+BLOCK_TILES = 16
+"""Tiles of pixels that one work item takes, at most: their inputs stay in the second cache."""
+
+
+def tile(dtype: DType, outputs: int, target: Target) -> ConvSpec:
+    """The register tile that wastes the fewest lanes on `outputs` channels, large ones preferred.
+
+    Half vectors are as good as whole ones only where a whole one takes two turns.
+    """
+    whole = max(1, target.vector_bytes // dtype.itemsize)
+    choices = []
+    widths = [whole, whole // 2] if target.cpu == "znver4" else [whole]
+    for lanes in widths:
+        for vectors in (2, 3, 4, 1, 5, 6, 7):
+            pixels = min(TILE_LIMIT, (target.vector_registers - 1 - vectors) // vectors)
+            if pixels < 1 or (vectors > 3 and target.vector_registers < 32):
+                continue
+            columns = vectors * lanes
+            used = outputs / (-(-outputs // columns) * columns)
+            # A step of the sum reads `pixels` numbers and `vectors` vectors, two reads at a time.
+            multiplies = pixels * vectors * lanes / whole
+            cost = max(multiplies, (pixels + vectors) / 2 + 1) / multiplies
+            latency = min(1.0, pixels * vectors / 10)
+            choices.append((round(used * latency / cost, 2), columns, -vectors, pixels, lanes))
+    _, _, vectors, pixels, lanes = max(choices)
+    return ConvSpec(dtype, pixels, -vectors, lanes)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where weights w[o, *k, c] lie: strides in elements of (group, output, *kernel, channel)."""
+
+    at: Array
+    strides: tuple[int, int, int, int, int, int]
+
+
+def pack_weights(g: Geometry, w: Weights, spec: ConvSpec, threads: int) -> Launch:
+    """The launch that packs weights for `schedule`, one panel an item."""
+    columns = spec.columns
+    panels = -(-g.outputs // columns)
+    length = prod(g.kernel) * g.channels
+    items = g.groups * panels * prod(g.kernel)
+    packed = Buffer(
+        max(1, g.groups * panels * length * columns) * spec.dtype.itemsize, "temp", "weights"
+    )
+    by_group, by_output, *rest = w.strides
+    return Launch(
+        WeightsSpec(spec.dtype, columns, by_output == 1),
+        [w.at, Array(packed), g.outputs, panels, *g.kernel, g.channels, by_group, by_output, *rest],
+        items=items,
+        grain=max(1, items // (4 * threads)),
+        reads=(w.at.buffer,),
+        writes=(packed,),
+        n_bytes=2 * g.groups * g.outputs * length * spec.dtype.itemsize,
+        label="pack",
+    )
+
+
+def schedule(
+    g: Geometry, x: Array, w: Weights, y: Array, dtype: DType, target: Target, threads: int
+) -> list[Launch]:
+    """Launches of a direct convolution: packing the weights, then the tiles."""
+    if not g.batch * prod(g.counts) * g.outputs:
+        return []
+    spec = tile(dtype, g.outputs, target)
+    if prod(g.kernel):
+        launches = [pack_weights(g, w, spec, threads)]
+        (packed,) = launches[0].writes
+    else:
+        launches, packed = [], x.buffer
+    pixels = g.batch * prod(g.counts)
+    panels = -(-g.outputs // spec.columns)
+    block, panel_block = _blocks(pixels, panels, g.groups, spec.pixels, threads)
+    pixel_items, panel_items = -(-pixels // block), -(-panels // panel_block)
+    items = g.groups * panel_items * pixel_items
+    zeros = g.kernel[2] * g.channels
+    merges = int(g.dilation[2] == 1 and g.x_strides[3] == g.channels)
+    item_bytes = dtype.itemsize
+    zero_bytes = -(-zeros * item_bytes // 64) * 64
+    rows = block + 64
+    scratch = Scratch(zero_bytes + rows * (3 * 4 + 2 * 8))
+    words = [
+        zeros, zero_bytes, rows, pixels, block, pixel_items, g.outputs, panels, panel_block,
+        panel_items, g.channels, merges, *g.counts, *g.sizes, *g.kernel, *g.stride, *g.dilation,
+        *g.before, *g.x_strides, *g.y_strides,
+    ]  # fmt: skip
+    launches.append(
+        Launch(
+            spec,
+            [x, Array(packed), y, scratch, *words],
+            items=items,
+            grain=items if g.flops < 200_000 else max(1, items // (threads * 8)),
+            reads=(x.buffer, packed),
+            writes=(y.buffer,),
+            flops=g.flops,
+            n_bytes=_touched(g) * item_bytes,
+            label="conv",
+        )
+    )
+    return launches
+
+
+def _touched(g: Geometry) -> int:
+    """Elements of x, w and y."""
+    inputs = g.batch * prod(g.sizes) * g.channels * g.groups
+    outputs = g.batch * prod(g.counts) * g.outputs * g.groups
+    return inputs + outputs + g.groups * g.outputs * prod(g.kernel) * g.channels
+
+
+def _blocks(pixels: int, panels: int, groups: int, rows: int, threads: int) -> tuple[int, int]:
+    """Pixels and panels of one work item: few enough for the threads to share them evenly."""
+    block = min(-(-pixels // rows), BLOCK_TILES) * rows
+    panel_block = panels
+    wanted = 8 * threads if threads > 1 else 1
+    while groups * -(-pixels // block) * -(-panels // panel_block) < wanted:
+        if panel_block > 1:
+            panel_block = -(-panel_block // 2)
+        elif block > rows:
+            block = -(-block // (2 * rows)) * rows
+        else:
+            break
+    return block, panel_block
+
+
+@dataclass(frozen=True)
+class Residue:
+    """Along one axis, the outputs of a transposed convolution that are `offset` past a multiple of
+    the stride: there are `count`, of which the first is `offset`; kernel elements `first`,
+    `first` - `step`, ... (`taps` of them, none if 0) meet the cotangent at q + k dilation - before.
+    """
+
+    offset: int
+    count: int
+    first: int
+    step: int
+    taps: int
+    dilation: int
+    before: int
+
+
+def residues(size: int, kernel: int, stride: int, dilation: int, before: int) -> list[Residue]:
+    """How y[t] = sum of g[s] w[k] over t = s stride + k dilation - before splits by t's residue.
+
+    For each residue the kernel elements k that reach it are an arithmetic sequence, and s grows as
+    k falls: an ordinary convolution with the kernel turned round.
+    """
+    found = []
+    common = gcd(stride, dilation)
+    step = stride // common
+    for offset in range(min(stride, size)):
+        count = -(-(size - offset) // stride)
+        reached = [
+            k for k in range(min(step, kernel)) if (offset + before - k * dilation) % stride == 0
+        ]
+        if not reached:
+            found.append(Residue(offset, count, 0, 1, 0, 1, 0))
+            continue
+        least = reached[0]
+        taps = (kernel - 1 - least) // step + 1
+        first = least + (taps - 1) * step
+        start = (offset + before - first * dilation) // stride
+        found.append(Residue(offset, count, first, step, taps, dilation // common, -start))
+    return found
+
+
+# From nodes to launches.
+
+Input = tuple[Array, tuple[int, ...]]
+
+
+def is_readable(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether kernels, or a transposed copy before them, can read such an array (N, *S, C):
+    channels adjacent, or planes of adjacent positions for each channel."""
+    return _unit(shape, strides, len(shape) - 1) or _has_planes(shape, strides)
+
+
+def _unit(shape: tuple[int, ...], strides: tuple[int, ...], axis: int) -> bool:
+    return strides[axis] == 1 or shape[axis] == 1
+
+
+def _has_planes(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    step = 1
+    for n, stride in zip(reversed(shape[1:-1]), reversed(strides[1:-1])):
+        if n != 1 and stride != step:
+            return False
+        step *= n
+    return True
+
+
+def _three(values: tuple[int, ...], missing: int) -> Three:
+    """Numbers of one to three axes as those of three."""
+    result = (missing,) * (3 - len(values)) + tuple(values)
+    return result[0], result[1], result[2]
+
+
+def _four(strides: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Strides over (batch, *axes, channels) as those over (batch, three axes)."""
+    return (strides[0], *_three(strides[1:-1], 0))
+
+
+def channels_adjacent(
+    shape: tuple[int, ...], given: Input, dtype: DType, threads: int
+) -> tuple[Array, tuple[int, ...], list[Launch]]:
+    """An array (N, *S, C) with its channels adjacent, and the launch that copies it, if need be."""
+    at, strides = given
+    if _unit(shape, strides, len(shape) - 1):
+        return at, (*strides[:-1], 1), []
+    if not _has_planes(shape, strides):
+        raise InternalError(f"[conv] strides that no kernel reads; got {strides} of {shape}")
+    own = contiguous(shape)
+    buffer = Buffer(prod(shape) * dtype.itemsize, "temp", "channels_last")
+    positions, channels = prod(shape[1:-1]), shape[-1]
+    copy = transpose.schedule(
+        shape[0],
+        positions,
+        channels,
+        at,
+        (strides[0], strides[-1]),
+        Array(buffer),
+        (own[0], channels),
+        dtype,
+        threads,
+    )
+    return Array(buffer), own, copy
+
+
+def forward(
+    shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]],
+    attrs: tuple,
+    x: Input,
+    w: Input,
+    y: Array,
+    dtype: DType,
+    target: Target,
+    threads: int,
+) -> list[Launch]:
+    """Launches of a convolution of x with w; `shapes` are those of x, w and y."""
+    x_shape, w_shape, y_shape = shapes
+    stride, padding, dilation, groups = attrs
+    x_at, x_strides, launches = channels_adjacent(x_shape, x, dtype, threads)
+    o, *k, c = w[1]
+    outputs = w_shape[0] // groups
+    g = Geometry(
+        batch=x_shape[0],
+        sizes=_three(x_shape[1:-1], 1),
+        counts=_three(y_shape[1:-1], 1),
+        kernel=_three(w_shape[1:-1], 1),
+        stride=_three(stride, 1),
+        dilation=_three(dilation, 1),
+        before=_three(tuple(lo for lo, _ in padding), 0),
+        channels=w_shape[-1],
+        outputs=outputs,
+        groups=groups,
+        x_strides=_four(x_strides),
+        y_strides=_four(contiguous(y_shape)),
+    )
+    weights = Weights(w[0], (o * outputs, o, *_three(tuple(k), 0), c))
+    return launches + schedule(g, x_at, weights, y, dtype, target, threads)
+
+
+def backward_input(
+    shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]],
+    attrs: tuple,
+    g: Input,
+    w: Input,
+    y: Array,
+    dtype: DType,
+    target: Target,
+    threads: int,
+) -> list[Launch]:
+    """Launches of a transposed convolution of g with w: one convolution for each residue of the
+    position by the stride. `shapes` are those of g, w and y."""
+    g_shape, w_shape, y_shape = shapes
+    _, stride, padding, dilation, groups = attrs
+    g_at, g_strides, launches = channels_adjacent(g_shape, g, dtype, threads)
+    o, *k, c = w[1]
+    k_strides = _three(tuple(k), 0)
+    y_strides = _four(contiguous(y_shape))
+    parts = [
+        residues(size, kernel, s, d, lo)
+        for size, kernel, s, d, lo in zip(
+            _three(y_shape[1:-1], 1),
+            _three(w_shape[1:-1], 1),
+            _three(stride, 1),
+            _three(dilation, 1),
+            _three(tuple(lo for lo, _ in padding), 0),
+        )
+    ]
+    channels, outputs = w_shape[0] // groups, w_shape[-1]
+    for depth in parts[0]:
+        for row in parts[1]:
+            for column in parts[2]:
+                three = (depth, row, column)
+                taps = [r.taps for r in three]
+                geometry = Geometry(
+                    batch=g_shape[0],
+                    sizes=_three(g_shape[1:-1], 1),
+                    counts=(depth.count, row.count, column.count),
+                    kernel=(taps[0], taps[1], taps[2]) if all(taps) else (0, 0, 0),
+                    stride=(1, 1, 1),
+                    dilation=(depth.dilation, row.dilation, column.dilation),
+                    before=(depth.before, row.before, column.before),
+                    channels=channels,
+                    outputs=outputs,
+                    groups=groups,
+                    x_strides=_four(g_strides),
+                    y_strides=(
+                        y_strides[0],
+                        *_three(tuple(n * s for n, s in zip(y_strides[1:], _three(stride, 1))), 0),
+                    ),
+                )
+                first = sum(r.first * n for r, n in zip(three, k_strides))
+                weights = Weights(
+                    Array(w[0].buffer, w[0].offset + first * dtype.itemsize),
+                    (
+                        o * channels,
+                        c,
+                        *_three(tuple(-r.step * n for r, n in zip(three, k_strides)), 0),
+                        o,
+                    ),
+                )
+                place = sum(r.offset * n for r, n in zip(three, y_strides[1:]))
+                at = Array(y.buffer, y.offset + place * dtype.itemsize)
+                launches += schedule(geometry, g_at, weights, at, dtype, target, threads)
+    return launches
