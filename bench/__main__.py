@@ -32,7 +32,9 @@ def main() -> int:
         what = f"no workload is called {', '.join(unknown)}" if unknown else "no workload is named"
         print(f"[bench] {what}; try one of: all {' '.join(table)}", file=sys.stderr)
         return 2
-    peers = list(ALL_PEERS) if not args.peer or "all" in args.peer else args.peer
+    default = ["torch"] if args.quick else ["all"]
+    peers = args.peer or default
+    peers = list(ALL_PEERS) if "all" in peers else peers
     peaks = [_peaks(args.threads, 0.1 if args.quick else 0.5)]
     print(_peaks_text(peaks[0]), flush=True)
     done: list[CaseResult] = []

@@ -81,7 +81,7 @@ def contestants_for(workload: Workload, peers: Sequence[str]) -> list[Contestant
     chosen = []
     for c in CONTESTANTS.values():
         wanted = not c.peer or (c.peer in peers and c.peer in workload.peers)
-        if c.channels_last and not workload.layouts:
+        if c.channels_last and workload.layouts != "all" and (not workload.layouts or not c.peer):
             continue
         if workload.once is None and c.library == "jax" and workload.jax is None:
             continue

@@ -26,7 +26,8 @@ class Workload:
     `flops` and `n_bytes` count a step's work, each tensor once. `per` divides the time (operations
     in a step). `target` is the least ratio of the best peer's median to Twofold's; `limit` the most
     that Twofold's own number may be. Results must agree within `tolerance`, relative to the largest
-    value, after `check_steps` steps. `layouts` adds contestants that store images channels last.
+    value, after `check_steps` steps. `layouts` adds contestants that store images
+    channels last: PyTorch ("peers"), or Twofold too ("all").
     """
 
     name: str
@@ -38,7 +39,7 @@ class Workload:
     flops: Callable[..., float] | None = None
     n_bytes: Callable[..., float] | None = None
     peers: Sequence[str] = ALL_PEERS
-    layouts: bool = False
+    layouts: str = ""
     per: int = 1
     unit: str = "s"
     target: float | None = None

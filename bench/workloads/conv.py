@@ -86,7 +86,7 @@ add(
         _torch,
         _jax,
         flops=_flops,
-        layouts=True,
+        layouts="all",
         target=1.0,
         quick=2,
     )

@@ -15,13 +15,15 @@ Arrays = list[np.ndarray]
 
 
 def _finish(f: Framework, step: Callable[[], Any], state: list[Any], captured: bool) -> Step:
-    """`step` (which gives the loss), captured or not, run to the end."""
+    """`step` (which gives the loss), captured or not, run to the end. The loss of the third step
+    tells whether two of them were right; weights are not compared, since Adam moves one whose
+    gradient is rounding noise by a whole step either way."""
     run = f.captured(step) if captured else step
 
     def whole() -> Any:
         loss = run()
         f.ready(loss, *state)
-        return loss, state[0]
+        return loss
 
     return whole
 
@@ -34,7 +36,7 @@ def _jax_loop(f: Framework, update: Callable[..., Any], state: list[Any]) -> Ste
     def whole() -> Any:
         loss, held[0] = run(*held[0])
         f.module.block_until_ready(held[0])
-        return f.ready(loss), np.array(f.module.tree_util.tree_leaves(held[0])[0])
+        return f.ready(loss)
 
     return whole
 
@@ -257,9 +259,9 @@ for _name, _summary, _torch, _jax, _flops, _dynamic, _captured in _NETS:
                 _jax,
                 flops=_flops,
                 peers=ALL_PEERS if _is_captured else ("torch",),
-                layouts=_name == "lenet",
+                layouts="peers" if _name == "lenet" else "",
                 target=_captured if _is_captured else _dynamic,
-                tolerance=2e-3,
+                tolerance=1e-4,
                 check_steps=3,
             )
         )
