@@ -12,7 +12,6 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import llvmlite
@@ -23,6 +22,7 @@ from twofold import config, engine, machine, passes
 from twofold.codegen.emit import emit
 from twofold.codegen.jit import optimize
 from twofold.codegen.llvm_target import machine_for
+from twofold.explain import picture
 from twofold.graph.node import postorder
 from twofold.graph.text import Graph
 from twofold.kernels.loops import LoopKernel
@@ -55,14 +55,14 @@ def _block(text: str, language: str = "python") -> str:
     return f"```{language}\n{text.strip(chr(10))}\n```\n"
 
 
-def document() -> str:
-    """The whole text."""
+def document() -> tuple[str, str]:
+    """The whole text, and its picture."""
     engine.flush()
     with config.override(target=TARGET, threads=2, debug=0):
         return _document()
 
 
-def _document() -> str:
+def _document() -> tuple[str, str]:
     x, y, w1, w2 = _data()
     engine.flush()
     loss = ((x @ w1).relu() @ w2 - y).square().mean()
@@ -91,6 +91,7 @@ def _document() -> str:
         _passes(roots),
         _KERNELS.format(n=len(launches)),
         _block(_kernels(planned), "text"),
+        _PICTURE,
         _LOOPS,
         _block(_loops(launches), "text"),
         _MEMORY,
@@ -100,9 +101,11 @@ def _document() -> str:
         _ASSEMBLY,
         _block(assembly, "asm"),
     ]
+    legend = [f"{k} {p.source.label}" for k, p in enumerate(launches)]
+    drawn = picture(planned, legend)
     # Only now: what has run lets go of its past.
     parts += [_RUN.format(loss=f"{result.item():.6f}"), _block(_again(x, y, w1, w2), "text"), _END]
-    return "\n".join(parts)
+    return "\n".join(parts), drawn
 
 
 def _passes(roots: list) -> str:
@@ -257,6 +260,9 @@ The graph is cut into kernels. Products run from templates with register tiles; 
 fused into loops: a node is computed where it is read, unless its value must lie in memory. Here are
 the {n} launches, with the names of the last graph above:
 """
+_PICTURE = """\
+![The graph, one colour for each kernel](one_step.svg)
+"""
 _LOOPS = """\
 ## 6. Loop nests
 
@@ -305,12 +311,15 @@ def same(written: str, made: str) -> bool:
     return written == made
 
 
-def main(arguments: list[str], write: Callable[[str], object] = PATH.write_text) -> int:
-    """Write the document, or check it."""
-    made = document()
+def main(arguments: list[str]) -> int:
+    """Write the document and its picture, or check them."""
+    made, drawn = document()
+    picture_path = PATH.with_suffix(".svg")
     if "--check" in arguments:
-        return int(not same(PATH.read_text(encoding="utf-8"), made))
-    write(made)
+        current = picture_path.read_text(encoding="utf-8") == drawn
+        return int(not (current and same(PATH.read_text(encoding="utf-8"), made)))
+    PATH.write_text(made, encoding="utf-8")
+    picture_path.write_text(drawn, encoding="utf-8")
     return 0
 
 

@@ -115,7 +115,7 @@ def test_its_script_says_what_was_compiled() -> None:
 @pytest.fixture(scope="module")
 def one_step() -> tuple[ModuleType, str]:
     module = load("one_step")
-    return module, module.document()
+    return module, module.document()[0]
 
 
 def sections(text: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections import OrderedDict
@@ -228,15 +229,25 @@ def _candidates(roots: list[Node]) -> list[Node]:
 def plan_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Planned:
     """Rewrite, partition, schedule, place: all of the path that needs no machine code."""
     options = config.current()
+    clocks = [time.perf_counter()]
     rewritten = passes.run([*roots, *candidates])
+    clocks.append(time.perf_counter())
     results, extras = rewritten[: len(roots)], rewritten[len(roots) :]
     scheduler = Scheduler(results, machine.target_for(options.target), options.threads)
     kept = _keep(scheduler, extras)
+    clocks.append(time.perf_counter())
     outputs = [b for b in scheduler.buffers.values() if b.kind == "output"]
     leaves = [b for b in scheduler.buffers.values() if b.kind == "leaf"]
     memory = plan_memory(scheduler.launches, [*leaves, *outputs], options.threads)
+    clocks.append(time.perf_counter())
     if options.verify:
         verify_launches(memory)
+    passing, cutting, placing = (1e3 * (b - a) for a, b in itertools.pairwise(clocks))
+    trace.write(
+        trace.STAGES,
+        f"planned: passes {passing:.1f} ms, fusion and schedules {cutting:.1f} ms, "
+        f"memory {placing:.1f} ms",
+    )
     return Planned(results, scheduler, memory, kept, leaves, outputs)
 
 

@@ -177,11 +177,8 @@ def _report(
     after = Graph(planned.results)
     names = after.names()
     kernels: list[KernelReport] = []
-    kernel_of: dict[int, int] = {}
     for k, p in enumerate(planned.memory.launches):
         stores, inlined, reads = _parts(p.source, planned)
-        for node in (*inlined, *stores):
-            kernel_of[id(node)] = k
         kernels.append(
             KernelReport(
                 p.source.label,
@@ -206,8 +203,18 @@ def _report(
         birth.reason if fresh else None,
         birth.seconds if fresh else 0.0,
         birth.kernels if fresh else dict.fromkeys(birth.kernels, 0),
-        draw(planned.results, kernel_of, legend),
+        picture(planned, legend),
     )
+
+
+def picture(planned: engine.Planned, legend: Sequence[str]) -> str:
+    """The planned graph as SVG; a node has the colour of the kernel that computes it."""
+    kernel_of: dict[int, int] = {}
+    for k, p in enumerate(planned.memory.launches):
+        stores, inlined, _ = _parts(p.source, planned)
+        for node in (*inlined, *stores):
+            kernel_of[id(node)] = k
+    return draw(planned.results, kernel_of, legend)
 
 
 def _named(nodes: Sequence[Node], names: dict[int, str]) -> list[str]:
