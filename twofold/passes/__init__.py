@@ -13,8 +13,17 @@ from ..ops.base import registry
 from .expand import expand
 from .layout import pull_permutes
 from .simplify import simplify
+from .transpose import transpose_products
 
-PASSES = (simplify, pull_permutes, expand, simplify)
+PASSES = (
+    simplify,
+    transpose_products,
+    pull_permutes,
+    expand,
+    simplify,
+    transpose_products,
+    simplify,
+)
 
 
 def run(roots: Sequence[Node]) -> list[Node]:

@@ -11,10 +11,16 @@ Rule = Callable[[Node], Node | None]
 """Gives what a node (whose inputs are rewritten) is replaced with, or None to leave it."""
 
 
-def rewrite(roots: Sequence[Node], rules: Mapping[str, Sequence[Rule]]) -> list[Node]:
+def rewrite(
+    roots: Sequence[Node],
+    rules: Mapping[str, Sequence[Rule]],
+    uses: dict[int, int] | None = None,
+) -> list[Node]:
     """`roots` with the rules of each op applied until none applies.
 
-    A rule must make the graph smaller, or move an op one way only, so that this ends.
+    A rule must make the graph smaller, or move an op one way only, so that this ends. `uses`, where
+    given (see `count_uses`), is kept up to date by giving a new node the count of the one it
+    replaces.
     """
     unique: dict[tuple, Node] = {}
     done: dict[int, Node] = {}
@@ -34,10 +40,25 @@ def rewrite(roots: Sequence[Node], rules: Mapping[str, Sequence[Rule]]) -> list[
                 new.location = node.location
             new = _settle(new, rules, unique)
             done[id(node)] = new
+            if uses is not None and new is not node:
+                uses[id(new)] = uses.get(id(node), 0)
             keep.append(new)
         return [done[id(r)] for r in roots]
     finally:
         graph.recorder.grad_enabled = enabled
+
+
+def count_uses(roots: Sequence[Node]) -> dict[int, int]:
+    """How often each node below `roots` is read, by id; once more for each time that it is a
+    root."""
+    uses: dict[int, int] = {}
+    for node in postorder(roots, pending_only=True):
+        if node.value is None:
+            for x in node.inputs:
+                uses[id(x)] = uses.get(id(x), 0) + 1
+    for root in roots:
+        uses[id(root)] = uses.get(id(root), 0) + 1
+    return uses
 
 
 def _settle(node: Node, rules: Mapping[str, Sequence[Rule]], unique: dict[tuple, Node]) -> Node:
