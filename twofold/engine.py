@@ -26,6 +26,7 @@ from .kernels.schedule import Scheduler, output_buffer
 from .kernels.text import kernel_text
 from .kernels.verify import verify_launches
 from .ops import interpret
+from .ops.scalar_numpy import held_dtype, to_stored
 from .runtime import walker
 from .runtime.buffers import Buffer
 from .runtime.plan import KernelError, Plan, PlanLaunch
@@ -113,7 +114,7 @@ def array_of(node: Node) -> np.ndarray:
     """The stored elements of a node that has its value."""
     if isinstance(node.value, Buffer):
         return node.value.as_numpy(node.dtype.storage, node.shape)
-    return np.asarray(node.value, node.dtype.storage)
+    return to_stored(np.asarray(node.value, held_dtype(node.dtype)), node.dtype)
 
 
 def flush() -> None:
