@@ -109,7 +109,7 @@ def _reduce_large(x: Vec) -> list[Vec]:
 
 def _reduce(x: Vec) -> list[Vec]:
     """A float64 x as (r + rest) + n pi/2 with |r| at most about pi/4; n is right modulo 4."""
-    number, n = nearest(x * _TWO_OVER_PI)
+    number, n = nearest(x, _TWO_OVER_PI)
     first = number.fma(-_HALF_PI[0], x)
     second, lost = two_sum(first, number * -_HALF_PI[1])
     third, more = two_sum(second, number * -_HALF_PI[2])
@@ -122,7 +122,7 @@ def _reduce(x: Vec) -> list[Vec]:
 
 def _reduce_single(x: Vec) -> list[Vec]:
     """A float32 x as r + n pi/2: the subtraction is done in float64."""
-    number, n = nearest(x * _TWO_OVER_PI)
+    number, n = nearest(x, _TWO_OVER_PI)
     wide, times = x.widen(), number.widen()
     first = times.fma(-_HALF_PI[0], wide)
     r = times.fma(-(_HALF_PI[1] + _HALF_PI[2]), first).narrow()
@@ -188,11 +188,23 @@ def _acute(opposite: Vec, adjacent: Vec) -> tuple[Vec, Vec]:
     swap = opposite > adjacent
     less, more = swap.select(adjacent, opposite), swap.select(opposite, adjacent)
     same = opposite.equals(adjacent)
-    quotient = same.select(opposite.equals(0).select(opposite, 1), less / more)
-    middle = quotient > math.sqrt(2) - 1
-    t = middle.select((quotient - 1) / (quotient + 1), quotient)
+    unit = opposite.equals(0).select(opposite, 1)
+    unbounded = same | more.equals(math.inf)
+    less, more = unbounded.select(same.select(unit, 0), less), unbounded.select(1, more)
+    small, large = less.lift(2.0**-100), less.lift(2.0**100)
+    factor = (more > 2.0**900).select(small, (more < 2.0**-900).select(large, 1))
+    less, more = less * factor, more * factor
+    middle = less > more * (math.sqrt(2) - 1)
+    # atan(less / more) = pi/4 + atan((less - more) / (less + more)), with sums as pairs.
+    difference, difference_rest = two_sum(less, -more)
+    total, total_rest = two_sum(less, more)
+    above, below = middle.select(difference, less), middle.select(total, more)
+    t = above / below
+    product, product_rest = two_product(t, below)
+    left = (above - product) - product_rest
+    left = left + middle.select(difference_rest - t * total_rest, 0)
     z = t * t
-    tail = t * z * polynomial(z, _ATAN)
+    tail = (left / below) + t * z * polynomial(z, _ATAN)
     base = middle.select(t.lift(math.pi / 4), 0)
     rest = middle.select(t.lift(_HALF_PI_REST / 2), 0)
     high, lost = quick_two_sum(base, t)

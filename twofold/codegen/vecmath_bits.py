@@ -6,7 +6,7 @@ import math
 
 import llvmlite.ir as ir
 
-from .vecmath import F32, F64, I32, Vec, copysign
+from .vecmath import F32, F64, I32, Vec, copysign, intrinsic
 
 
 def mantissa_bits(x: Vec) -> int:
@@ -14,14 +14,14 @@ def mantissa_bits(x: Vec) -> int:
     return 23 if isinstance(x.element, ir.FloatType) else 52
 
 
-def nearest(x: Vec) -> tuple[Vec, Vec]:
-    """The integer nearest to x as a float and as an integer of x's size, for |x| < 2^22.
+def nearest(x: Vec, factor: float = 1.0) -> tuple[Vec, Vec]:
+    """The integer nearest to x * factor as a float and as an integer of x's size, below 2^22.
 
     Adding 1.5 * 2^(digits - 1) leaves the integer in the low bits: faster than a conversion, which
     x86 before AVX-512 lacks for 64 bits, and defined for NaN.
     """
     magic = x.lift(1.5 * 2.0 ** mantissa_bits(x))
-    shifted = x + magic
+    shifted = x + magic if factor == 1.0 else x.fma(factor, magic)
     return shifted - magic, shifted.as_int() - magic.as_int()
 
 
@@ -41,7 +41,16 @@ def power_of_two(n: Vec) -> Vec:
 
 
 def scale(x: Vec, n: Vec) -> Vec:
-    """x * 2^n for any n that two normal powers of two can make, rounded once."""
+    """x * 2^n for any n that two normal powers of two can make, rounded once.
+
+    AVX-512 has an instruction for it, on vectors.
+    """
+    target = x.at.target
+    if x.at.lanes > 1 and target.vector_bytes == 64 and target.triple.startswith("x86"):
+        short = n if n.element.width == 32 else n.trunc(I32)
+        types = [x.value.type, short.value.type]
+        arguments = [x.value, short.value]
+        return x.at.wrap(intrinsic(x.at.builder, "ldexp", arguments, types[0], types))
     half = n >> 1
     return x * power_of_two(half) * power_of_two(n - half)
 

@@ -24,6 +24,18 @@ _EXP2 = (
     0.000154035304585639, 1.5252733863605764e-05, 1.3215434524060693e-06, 1.0178047582397841e-07,
     7.073917631836873e-09, 4.457265428284576e-10,
 )  # fmt: skip
+# sinh(x) = x + x^3 P(x^2), |x| <= 1
+_SINH = (
+    0.16666666666666669, 0.008333333333333139, 0.00019841269841438223, 2.7557319155143307e-06,
+    2.5052123432786218e-08, 1.6057237425469944e-10, 7.759407574184803e-13,
+)  # fmt: skip
+# tanh(x) = x + x^3 P(x^2), |x| <= 0.6
+_TANH_SINGLE = (-0.333333, 0.13331954, -0.053786293, 0.020803792, -0.0059037255)
+_TANH = (
+    -0.33333333333333326, 0.13333333333331812, -0.05396825396724, 0.02186948850219813,
+    -0.008863234862398952, 0.0035921196620374387, -0.0014557640589485223, 0.0005896220410689482,
+    -0.00023751206815399964, 9.248807031457861e-05, -3.11770526288721e-05, 6.502604695985784e-06,
+)  # fmt: skip
 
 LOG2_E = 1.4426950408889634
 LOG_2, LOG_2_REST = 0.6931471805599453, 2.3190468138462996e-17
@@ -44,7 +56,7 @@ def clamp(x: Vec, low: float, high: float) -> Vec:
 
 def _reduced(x: Vec) -> tuple[Vec, Vec]:
     """r and n with x = n log 2 + r, |r| at most about log(2)/2."""
-    number, n = nearest(x * LOG2_E)
+    number, n = nearest(x, LOG2_E)
     if is_single(x):
         r = number.fma(-LOG_2_HIGH_SINGLE, x)
         return number.fma(-LOG_2_LOW_SINGLE, r), n
@@ -98,10 +110,11 @@ def expm1(x: Vec) -> Vec:
 def sinh(x: Vec) -> Vec:
     """(e^x - e^-x) / 2, of float64."""
     size = x.abs()
-    less_one = expm1(clamp(size, 0.0, 25.0))
-    small = (less_one + less_one / (less_one + 1)) * 0.5
-    p, n = exp_parts(clamp(size, -1.0, 711.0))
-    return copysign((size < 22).select(small, scale(p, n - 1)), x)
+    square = x * x
+    small = (x * square).fma(polynomial(square, _SINH), x)
+    p, n = exp_parts(clamp(size, 0.5, 711.0))
+    half = scale(p, n - 1)
+    return (size < 1).select(small, copysign(half - 0.25 / half, x))
 
 
 def cosh(x: Vec) -> Vec:
@@ -112,16 +125,24 @@ def cosh(x: Vec) -> Vec:
 
 
 def tanh(x: Vec) -> Vec:
-    """(e^2x - 1) / (e^2x + 1)."""
-    size = clamp(x.abs(), -1.0, 10.0 if is_single(x) else 22.0)
-    r, n = _reduced(size * 2)
-    factor = power_of_two(n)
-    less_one = factor.fma(_exp_less_one(r), factor - 1)
-    return copysign(less_one / (less_one + 2), x)
+    """(e^2x - 1) / (e^2x + 1), as 1 - 2 / (e^2x + 1) where that loses nothing."""
+    size = x.abs()
+    square = x * x
+    small = (x * square).fma(polynomial(square, _TANH_SINGLE if is_single(x) else _TANH), x)
+    p, n = exp_parts(clamp(size * 2, -1.0, 20.0 if is_single(x) else 44.0))
+    large = 1 - 2 / p.fma(power_of_two(n), 1)
+    return (size < 0.6).select(small, copysign(large, x))
 
 
 def sigmoid(x: Vec) -> Vec:
-    """1 / (1 + e^-x), as e^x / (1 + e^x) so that tiny results stay exact."""
-    p, n = exp_parts(clamp(x, -105.0, 18.0) if is_single(x) else clamp(x, -746.0, 38.0))
-    power = scale(p, n)
-    return power / (1 + power)
+    """1 / (1 + e^-x), left of zero as e^x / (1 + e^x).
+
+    What rounding loses of the divisor is made good by a first-order correction of the quotient.
+    """
+    power = exp(-x.abs())
+    divisor = 1 + power
+    lost = power - (divisor - 1)
+    left = x < 0
+    quotient = left.select(power, 1) / divisor
+    inverse = left.select(1 - quotient, quotient)
+    return (-quotient * inverse).fma(lost, quotient)

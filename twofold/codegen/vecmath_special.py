@@ -10,15 +10,15 @@ from .vecmath_bits import scale, two_product
 from .vecmath_exp import clamp, exp, exp_parts, is_single
 from .vecmath_log import log
 
-# erf(x) = x P(x^2), |x| <= 1
+# erf(x) = x + x P(x^2), |x| <= 1
 _ERF_SINGLE = (
-    1.1283791, -0.37612626, 0.112835854, -0.026853815, 0.0051883305, -0.00080102024, 7.85385e-05,
+    0.12837917, -0.37612626, 0.112835854, -0.026853815, 0.0051883305, -0.00080102024, 7.85385e-05,
 )  # fmt: skip
 _ERF = (
-    1.1283791670955126, -0.37612638903183754, 0.11283791670955119, -0.026866170645129736,
-    0.005223977625422104, -0.0008548327021854214, 0.00012055332899393875, -1.4925647465956304e-05,
-    1.6462043420823334e-06, -1.6364614554721267e-07, 1.4792146609645538e-08,
-    -1.2163045012026435e-09, 8.703794248186938e-11, -4.222894088025094e-12,
+    0.1283791670955126, -0.3761263890318375, 0.11283791670954858, -0.02686617064507296,
+    0.005223977624781369, -0.0008548326978765144, 0.0001205533103755097, -1.4925593518725646e-05,
+    1.6460972954121822e-06, -1.6350026191821794e-07, 1.4657883529677327e-08,
+    -1.1365670668620905e-09, 5.945255581176924e-11,
 )  # fmt: skip
 # erfc(x) = exp(P(x)), 1 <= x <= 4, to float32's precision of erf(x)
 _LOG_ERFC_SINGLE = (
@@ -73,11 +73,11 @@ def erf(x: Vec) -> Vec:
     """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
     size = x.abs()
     if is_single(x):
-        central = x * polynomial(x * x, _ERF_SINGLE)
+        central = x.fma(polynomial(x * x, _ERF_SINGLE), x)
         p, n = exp_parts(polynomial(clamp(size, 0.0, 4.0), _LOG_ERFC_SINGLE))
         outer = 1 - scale(p, n)
     else:
-        central = x * polynomial(x * x, _ERF)
+        central = x.fma(polynomial(x * x, _ERF), x)
         outer = 1 - _erfc_right(size)
     return (size <= 1).select(central, copysign(outer, x))
 
@@ -86,7 +86,7 @@ def erfc(x: Vec) -> Vec:
     """1 - erf(x), precise where that is tiny; of float64."""
     size = x.abs()
     right = _erfc_right(size)
-    central = 1 - x * polynomial(x * x, _ERF)
+    central = 1 - x.fma(polynomial(x * x, _ERF), x)
     return (size < 0.5).select(central, (x < 0).select(2 - right, right))
 
 
@@ -99,7 +99,7 @@ def erfinv(y: Vec) -> Vec:
     w = -log(rest * (1 + size))
     x = (w < 5).select(size * polynomial(w, _ERFINV), polynomial(w.sqrt(), _ERFINV_TAIL))
     right = _erfc_right(x)
-    central = x * polynomial(x * x, _ERF) - size
+    central = x.fma(polynomial(x * x, _ERF), x - size)
     error = (x < 0.5).select(central, rest - right)
     step = error * exp(x * x) * (math.sqrt(math.pi) / 2)
     x = x - step / (1 + x * step)
