@@ -131,7 +131,7 @@ def tanh(x: Vec) -> Vec:
     small = (x * square).fma(polynomial(square, _TANH_SINGLE if is_single(x) else _TANH), x)
     p, n = exp_parts(clamp(size * 2, -1.0, 20.0 if is_single(x) else 44.0))
     large = 1 - 2 / p.fma(power_of_two(n), 1)
-    return (size < 0.6).select(small, copysign(large, x))
+    return copysign((size < 0.6).select(small, large), x)
 
 
 def sigmoid(x: Vec) -> Vec:
