@@ -289,3 +289,51 @@ def test_a_bad_index_is_the_users_error() -> None:
     with pytest.raises(IndexError, match=r"test_capture.py"):
         captured(tf.tensor([1, 5]))
     assert captured(tf.tensor([1, 4])).shape == (3,)
+
+
+def test_a_number_written_outside_or_within_is_seen() -> None:
+    c = tf.full((), 0.25)
+    d = tf.ones(())
+
+    @tf.compile
+    def f(x: tf.Tensor) -> tf.Tensor:
+        d.fill_(3)
+        return x * c
+
+    for _ in range(4):
+        assert f(tf.ones(2)).tolist() == [0.25, 0.25]
+    c.fill_(0.5)
+    for _ in range(4):
+        d.zero_()
+        assert f(tf.ones(2)).tolist() == [0.5, 0.5]
+        assert d.item() == 3
+
+
+def test_an_argument_copied_outside() -> None:
+    kept = tf.zeros(3)
+
+    @tf.compile
+    def f(x: tf.Tensor) -> tf.Tensor:
+        kept.copy_(x)
+        return x + 1
+
+    for n in range(5):
+        f(tf.full((3,), float(n)).clone())
+        assert kept.tolist() == [n, n, n]
+
+
+def test_counters_that_start_alike() -> None:
+    counters = [tf.zeros((), dtype=tf.int64), tf.zeros((), dtype=tf.int64)]
+    for c in counters:
+        c.zero_()
+
+    @tf.compile
+    def f() -> tf.Tensor:
+        for c in counters:
+            c.add_(1)
+        return counters[0] + counters[1]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for n in range(1, 10):
+            assert f().item() == 2 * n

@@ -21,6 +21,7 @@ import numpy as np
 from . import dtypes, engine, windows
 from .autograd.reverse import grad_mode
 from .dtypes import DType
+from .errors import InternalError
 from .graph.node import LEAF, Node, leaf, make, recorder
 from .graph.observe import Live
 from .graph.storage import Storage, hold
@@ -251,6 +252,9 @@ class Tensor:
                         new = custom.replace(base, new)
         if storage.pinned is not None:
             new = write_back(storage, new)
+        if not new.inputs and (recorder.observer is not None or new.value.__class__ is not Buffer):
+            # A write that an observer sees happen, of a value that is this storage's own.
+            new = custom.identity(new)
         storage.write(new)
 
     def _assign(self, result: Tensor) -> Tensor:
@@ -599,6 +603,8 @@ _reference = weakref.ref
 
 def wrap(node: Node) -> Tensor:
     """A new tensor that holds `node`."""
+    if not node.inputs:
+        node = _own(node)
     storage = _new(Storage)
     storage.node = node
     storage.version = 0
@@ -616,6 +622,17 @@ def wrap(node: Node) -> Tensor:
     result = _new(Tensor)
     result._storage = storage
     return result
+
+
+def _own(node: Node) -> Node:
+    """A number, which many graphs may share, as a value that one tensor can call its own."""
+    s = node.structure
+    if s.op is ew.CONSTANT:
+        return custom.identity(node)
+    if node.value is None or node.value.__class__ is Buffer or recorder.observer is not None:
+        return node
+    held = np.asarray(node.value, s.dtype.compute.storage)
+    return engine.from_numpy(to_stored(held, s.dtype), s.dtype)
 
 
 def _is_leaf_node(node: Node) -> bool:
@@ -717,5 +734,7 @@ def from_held(array: np.ndarray, dtype: DType) -> Tensor:
 def from_stored(array: np.ndarray, dtype: DType) -> Tensor:
     """A tensor of `dtype` that takes over the memory of `array`, whose elements are as they are
     stored (bfloat16 as its bits)."""
+    if array.dtype != dtype.storage:
+        raise InternalError(f"[from_stored] elements of {array.dtype} are not those of {dtype}")
     array = np.ascontiguousarray(array).reshape(array.shape)
     return wrap(engine.from_numpy(array, dtype, share=True))
