@@ -13,9 +13,10 @@ from .scalar import emit_operation, load, memory_type, store
 def emit(spec: ScatterSpec, target: Target) -> ir.Module:
     """One batch, range of rows and block of columns an item."""
     module, function, b = kernel_function()
-    bases, args, begin, end, _ = function.args
+    bases, args, begin, end, worker = function.args
     words = Words(b, bases, args)
     out, values, positions = words.array(), words.array(), words.array()
+    nowhere = words.scratch(worker)
     n, r, s, v_b, v_s, v_r, i_b, i_s = (words.integer() for _ in range(8))
     rows, row_items, columns, column_items = (words.integer() for _ in range(4))
     element = memory_type(spec.dtype, 1)
@@ -37,6 +38,10 @@ def emit(spec: ScatterSpec, target: Target) -> ir.Module:
         def value(k: ir.Value, _: list[ir.Value]) -> None:
             row = b.load(b.gep(where, [b.mul(k, i_s)], source_etype=I64), typ=I64)
             mine = b.icmp_unsigned("<", b.sub(row, first), rows)
+            if spec.single:
+                place = b.select(mine, at(to, row), nowhere)
+                _combine(b, spec, target, place, at(source, b.mul(k, v_s)), 1)
+                return
             with b.if_then(mine):
                 _combine_row(b, spec, target, at(to, b.mul(row, r)), at(source, b.mul(k, v_s)),
                              (low, high), v_r)  # fmt: skip
@@ -63,21 +68,9 @@ def _combine_row(
 
     def combine(c: ir.Value, lanes: int) -> None:
         place = b.gep(to, [c], source_etype=element)
-        if spec.step == 0:
-            new = splat(b, load(b, source, dtype, 1, target), lanes)
-        else:
-            offset = c if spec.step == 1 else b.mul(c, step)
-            new = load(b, b.gep(source, [offset], source_etype=element), dtype, lanes, target)
-        if spec.function != "set":
-            old = load(b, place, dtype, lanes, target)
-            new = emit_operation(
-                b, spec.function, [old, new], [dtype, dtype], dtype, None, lanes, target
-            )
-        store(b, new, place, dtype, target)
+        offset = c if spec.step == 1 else b.mul(c, step)
+        _combine(b, spec, target, place, b.gep(source, [offset], source_etype=element), lanes)
 
-    if spec.single:
-        combine(i64(0), 1)
-        return
     if spec.step != "s":
         lanes = max(2, target.vector_bytes // max(4, dtype.compute.itemsize))
         count = b.sub(high, low)
@@ -85,3 +78,25 @@ def _combine_row(
         loop(b, low, whole, i64(lanes), [], lambda c, _: combine(c, lanes), "columns")
         low = whole
     loop(b, low, high, i64(1), [], lambda c, _: combine(c, 1), "rest")
+
+
+def _combine(
+    b: ir.IRBuilder,
+    spec: ScatterSpec,
+    target: Target,
+    place: ir.Value,
+    source: ir.Value,
+    lanes: int,
+) -> None:
+    """f of what is at `place` and at `source`, lanes of them, written to `place`."""
+    dtype = spec.dtype
+    if spec.step == 0:
+        new = splat(b, load(b, source, dtype, 1, target), lanes)
+    else:
+        new = load(b, source, dtype, lanes, target)
+    if spec.function != "set":
+        old = load(b, place, dtype, lanes, target)
+        new = emit_operation(
+            b, spec.function, [old, new], [dtype, dtype], dtype, None, lanes, target
+        )
+    store(b, new, place, dtype, target)

@@ -90,6 +90,11 @@ def scatter_node(
         return ix.scatter(mode, x, v, places)
     before, after = prod(x.shape[:axis]), prod(x.shape[axis + 1 :])
     shape: tuple[int, ...] = (before, index.shape[axis], after)
+    repeated = _repeated_rows(index, axis)
+    if repeated is not None and after != 1:
+        at = ix.checked(mv.reshape(repeated, shape[:2]), x.shape[axis], axis, style)
+        wide = mv.reshape(x, (before, x.shape[axis], after))
+        return mv.reshape(ix.scatter(mode, wide, mv.reshape(v, shape), [at], batch_rank=1), x.shape)
     places = [mv.reshape(at, shape)]
     if after != 1:
         places.append(_coordinate(shape, 2))
@@ -98,6 +103,18 @@ def scatter_node(
     places = [mv.reshape(i, shape) for i in places]
     y = ix.scatter(mode, mv.reshape(x, whole), mv.reshape(v, shape), places, batch_rank=1)
     return mv.reshape(y, x.shape)
+
+
+def _repeated_rows(index: Node, axis: int) -> Node | None:
+    """The index without its axes after `axis`, if it is expanded along them."""
+    if index.value is not None or index.structure.op is not mv.EXPAND:
+        return None
+    x = index.inputs[0]
+    lead = len(index.shape) - len(x.shape)
+    own = (1,) * lead + x.shape
+    if any(n != 1 for n in own[axis + 1 :]):
+        return None
+    return mv.expand(mv.reshape(x, own[: axis + 1]), index.shape[: axis + 1])
 
 
 def _coordinate(shape: Sequence[int], axis: int) -> Node:

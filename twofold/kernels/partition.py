@@ -130,7 +130,8 @@ def is_leaf(node: Node) -> bool:
 
 def _decide(p: Partition, roots: Sequence[Node]) -> None:
     """Choose what is in memory: leaves, roots, reductions, templates and what they read, values
-    used more than once that are dear to compute, and what cannot be read through a reshape."""
+    used more than once that are dear to compute, what is gathered from at more places than it has,
+    and what cannot be read through a reshape."""
     uses: dict[int, int] = {}
     for node in p.order:
         if not is_leaf(node):
@@ -149,13 +150,19 @@ def _decide(p: Partition, roots: Sequence[Node]) -> None:
             if not is_leaf(node) and kind != "reduce":
                 _template_inputs(p, node)
             continue
+        x = node.inputs[0] if node.inputs else node
+        cost = loads[id(x)] + heavy[id(x)] if kind == "gather" else 0
+        if prod(node.shape) * cost > prod(x.shape) and not _is_window(p, x):
+            p.put(x)
+            size[id(x)], heavy[id(x)], loads[id(x)] = 0, 0, 1
         n = 1 + sum(size[id(x)] for x in node.inputs)
         h = (node.structure.op.name in HEAVY) + sum(heavy[id(x)] for x in node.inputs)
         arrays = sum(loads[id(x)] for x in node.inputs if x.shape)
-        repeated = uses.get(id(node), 0) > 1 and kind == "elementwise"
+        scattered = kind == "gather" and len(node.shape) == len(node.inputs[1].shape)
+        repeated = uses.get(id(node), 0) > 1 and (kind == "elementwise" or scattered)
         if repeated and (h or arrays > 2 or n > 8) and prod(node.shape) > 1:
             p.put(node)
-        if repeated and n > 24:
+        if repeated and (n > 24 or scattered):
             p.put(node)
         if n > MAX_OPS or arrays > MAX_LOADS - 4:
             p.put(node)
@@ -163,6 +170,15 @@ def _decide(p: Partition, roots: Sequence[Node]) -> None:
             n, h, arrays = 0, 0, 1
         size[id(node)], heavy[id(node)], loads[id(node)] = n, h, arrays
     _cut(p)
+
+
+def _is_window(p: Partition, node: Node) -> bool:
+    """Whether a node is a value in memory seen through movement alone."""
+    while id(node) not in p.numbers:
+        if node.structure.op.kind != "movement":
+            return False
+        node = node.inputs[0]
+    return True
 
 
 def _template_inputs(p: Partition, node: Node) -> None:

@@ -2,7 +2,8 @@
 
 A work item owns part of the output (a batch, a block of columns, a range of rows) and walks all
 values in order, taking those that fall into its part. So every element sees its values in their
-order, whatever the threads.
+order, whatever the threads. Single values that fall elsewhere go into a cell that nobody reads, as
+a branch would be guessed wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..dtypes import DType
-from .launch import Array, Launch
+from .launch import Array, Launch, Scratch
 
 SMALL = 16 * 1024
 """Elements to scatter below which one thread does it."""
@@ -51,7 +52,7 @@ def schedule(
         Launch(
             ScatterSpec(function, dtype, step, r == 1),
             [
-                out, v_at, i_at, n, r, s, *v_strides, *i_strides,
+                out, v_at, i_at, Scratch(64), n, r, s, *v_strides, *i_strides,
                 rows, row_items, columns, column_items,
             ],
             items=items,
