@@ -272,3 +272,14 @@ def test_threads_do_not_matter() -> None:
         with tf.config.override(threads=threads):
             results.append(tf.zeros(97).index_add(0, i, v).numpy())
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16, tf.float16, tf.int64])
+def test_a_number_written_to_the_only_place(dtype: Any) -> None:
+    x = tf.ones(1, dtype=dtype)
+    x[0] = 3
+    assert x.tolist() == [3] and (x + 1).tolist() == [4]
+    y = tf.ones(1, dtype=dtype)
+    y[0] = 3
+    z = y * 2
+    assert y.shape == (1,) and z.tolist() == [6] and (y + z).tolist() == [9]

@@ -114,7 +114,9 @@ def array_of(node: Node) -> np.ndarray:
     """The stored elements of a node that has its value."""
     if isinstance(node.value, Buffer):
         return node.value.as_numpy(node.dtype.storage, node.shape)
-    return to_stored(np.asarray(node.value, held_dtype(node.dtype)), node.dtype)
+    with np.errstate(over="ignore"):
+        held = np.asarray(node.value).astype(held_dtype(node.dtype))
+    return to_stored(held, node.dtype).reshape(node.shape)
 
 
 def flush() -> None:
@@ -167,9 +169,15 @@ def _run_native(roots: list[Node]) -> None:
     for observe in observers:
         observe(roots, candidates, program, values)
     for root, (kind, at) in zip(roots, program.results, strict=True):
-        root.value = values[at] if kind == "output" else recorder.leaves[at].value
+        root.value = values[at] if kind == "output" else _memory_of(recorder.leaves[at])
     for position, at in program.kept:
         candidates[position].value = values[at]
+
+
+def _memory_of(source: Node) -> Buffer:
+    """The memory of a leaf's value: that of a number is made."""
+    value = source.value
+    return value if isinstance(value, Buffer) else from_numpy(array_of(source), source.dtype).value
 
 
 def program_of(roots: list[Node]) -> Program:
