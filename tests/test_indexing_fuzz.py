@@ -89,6 +89,10 @@ def attempt(f: Any) -> Any:
 
 
 def agree(a: Any, b: Any, what: str) -> None:
+    """Equal arrays, or errors on both sides. PyTorch looks at no position if there is nothing to
+    read."""
+    if a is IndexError and isinstance(b, np.ndarray) and not b.size:
+        return
     if isinstance(b, type) or isinstance(a, type):
         assert isinstance(a, type) and isinstance(b, type), (what, a, b)
         return
@@ -125,6 +129,8 @@ def test_writing(case: tuple, kind: str, within: bool) -> None:
             y = whole[1]
         where = of(module, index)
         wanted = tuple(y[where].shape)
+        if 0 in wanted:
+            return whole
         if kind == "number":
             y[where] = 7.5
             return whole
@@ -160,6 +166,8 @@ def test_gradients(case: tuple) -> None:
         t = module.tensor(x, requires_grad=True)
         try:
             y = t[of(module, index)]
+            if not y.numel():
+                return
             weight = module.arange(1, y.numel() + 1, dtype=module.float64).reshape(y.shape)
             (y * weight).sum().backward()
             grads.append(t.grad.numpy())

@@ -39,6 +39,11 @@ def _is_mask(item: Any) -> bool:
     return isinstance(item, Tensor) and item.dtype in (dtypes.bool_, dtypes.uint8)
 
 
+def _is_number(item: Any) -> bool:
+    """Whether an index is an integer in a 0-d tensor."""
+    return isinstance(item, Tensor) and not item.dim() and not _is_mask(item)
+
+
 def _is_basic(item: Any) -> bool:
     return (
         (isinstance(item, _INTEGERS) and not isinstance(item, bool))
@@ -132,6 +137,12 @@ def _split(x: Tensor, index: Any) -> tuple[Tensor, list[Any] | None]:
                 )
         return _basic(x, _with_ellipsis(items, x.dim())), None
     items = tuple(i if _is_basic(i) else _index_tensor(i) for i in items)
+    arrays = [i for i in items if isinstance(i, Tensor)]
+    if len(arrays) > 1:
+        # Among other arrays a 0-d one counts as an integer: its axis goes first.
+        items = tuple(int(i.item()) if _is_number(i) else i for i in items)
+        if all(_is_basic(i) for i in items):
+            return _basic(x, _with_ellipsis(items, x.dim())), None
     items = tuple(_with_ellipsis(items, x.dim()))
     # Basic parts first: an advanced index leaves its axes whole.
     basic: list[Any] = []
