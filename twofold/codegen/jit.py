@@ -7,8 +7,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +42,9 @@ def _version() -> str:
     return f"{llvmlite.__version__} {llvm.llvm_version_info} {digest.hexdigest()}"
 
 
-@functools.cache
-def _release() -> str:
-    try:
-        return metadata.version("twofold")
-    except metadata.PackageNotFoundError:
-        return "source"
-
-
 def cache_key(spec: Any, target: Target) -> str:
     """The name of a kernel's entry on disk."""
-    text = f"{spec!r}|{target!r}|{_version()}|{_release()}"
+    text = f"{spec!r}|{target!r}|{_version()}"
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
@@ -145,6 +135,31 @@ def one_spec(spec: Any) -> Any:
     return _specs.setdefault(spec, spec)
 
 
+def _on_threads(function: Callable[[Any], Any], items: Sequence[Any], threads: int) -> list[Any]:
+    """`function` of each item, several at once. The first error, by position, is raised."""
+    results: list[Any] = [None] * len(items)
+    errors: dict[int, BaseException] = {}
+    waiting = iter(range(len(items)))  # taking the next is atomic
+
+    def work() -> None:
+        for k in waiting:
+            try:
+                results[k] = function(items[k])
+            except BaseException as error:
+                errors[k] = error
+                return
+
+    helpers = [threading.Thread(target=work) for _ in range(min(threads, len(items)) - 1)]
+    for helper in helpers:
+        helper.start()
+    work()
+    for helper in helpers:
+        helper.join()
+    if errors:
+        raise errors[min(errors)]
+    return results
+
+
 def compile_kernels(specs: Sequence[Any], emit: Emit, target: Target) -> list[int]:
     """The address of each spec's function. Kernels not yet in the process are read from the cache
     on disk, or compiled, several at once."""
@@ -168,11 +183,7 @@ def compile_kernels(specs: Sequence[Any], emit: Emit, target: Target) -> list[in
             cache.put(key, code)
             return code
 
-        if len(missing) == 1 or config.current().threads == 1:
-            codes = [obtain(item) for item in missing.items()]
-        else:
-            with ThreadPoolExecutor(config.current().threads) as pool:
-                codes = list(pool.map(obtain, missing.items()))
+        codes = _on_threads(obtain, list(missing.items()), config.current().threads)
         for (spec, key), code in zip(missing.items(), codes):
             _addresses[spec, target] = load_object(code, _symbol(key), target)
     return [_addresses[spec, target] for spec in specs]

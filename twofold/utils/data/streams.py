@@ -15,8 +15,12 @@ import numpy as np
 
 from ...functions.random import Generator, default_generator, host_words
 
-_numpy_bits: Any = np.random
 _MASK = (1 << 64) - 1
+
+
+def _numpy_random() -> Any:
+    """NumPy's random module, whose stubs leave out its global bit generator."""
+    return np.random
 
 
 def draw_seed(generator: Generator | None) -> int:
@@ -39,12 +43,12 @@ class Stream:
             (
                 default_generator.key,
                 default_generator.offset,
-                _numpy_bits.get_bit_generator(),
+                _numpy_random().get_bit_generator(),
                 random.getstate(),
             )
         )
         default_generator.key, default_generator.offset = self.state
-        _numpy_bits.set_bit_generator(self.numpy)
+        _numpy_random().set_bit_generator(self.numpy)
         random.setstate(self.python)
         return self
 
@@ -53,5 +57,5 @@ class Stream:
         self.python = random.getstate()
         key, offset, bits, python = self._outside.pop()
         default_generator.key, default_generator.offset = key, offset
-        _numpy_bits.set_bit_generator(bits)
+        _numpy_random().set_bit_generator(bits)
         random.setstate(python)
