@@ -61,8 +61,12 @@ from .activation import (
     threshold,
     threshold_,
 )
+from .attention import multi_head_attention_forward, scaled_dot_product_attention
+from .ctc import ctc_loss
 from .distance import cosine_similarity, pairwise_distance, pdist
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
+from .embedding_bag import embedding_bag
+from .fold import fold, max_unpool1d, max_unpool2d, max_unpool3d, unfold
 from .linear import bilinear, embedding, linear, one_hot
 from .loss import (
     binary_cross_entropy,
@@ -98,5 +102,13 @@ from .normalization import (
 from .padding import pad
 from .pooling import lp_pool1d, lp_pool2d, lp_pool3d
 from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from .vision import (
+    affine_grid,
+    grid_sample,
+    interpolate,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
 
 __getattr__ = _explain_missing(__name__, dir())
