@@ -334,7 +334,8 @@ def _torch_conv_weight(x: Any, g: Any, kernel: Shape, *attrs: Any) -> Any:
     w = torch.zeros((g.shape[-1], *kernel, x.shape[-1] // groups), dtype=torch.float64)
     w.requires_grad_()
     y = _torch_conv(x.double().detach(), w, *attrs)
-    return torch.autograd.grad(y, w, g.double().detach())[0].to(g.dtype)
+    dw = torch.autograd.grad(y, w, g.double().detach())[0].to(g.dtype)
+    return dw.movedim(-1, 1)
 
 
 _CONVOLUTIONS: list[tuple[Shape, Shape, tuple]] = [

@@ -9,6 +9,7 @@ from llvmlite import ir
 
 from ..kernels.compact import CompactSpec
 from ..kernels.conv import ConvSpec, WeightsSpec
+from ..kernels.conv_weight import CombineSpec, ConvWeightSpec
 from ..kernels.loops import LoopKernel
 from ..kernels.matmul import MatmulSpec, PackSpec
 from ..kernels.scan import CarrySpec, ScanSpec
@@ -16,11 +17,13 @@ from ..kernels.scatter import ScatterSpec
 from ..kernels.sort import SearchSpec, SortSpec, TopSpec
 from ..kernels.transpose import TransposeSpec
 from ..machine import Target
-from . import compact, conv, loops, matmul, scan, scatter, sort, transpose
+from . import compact, conv, conv_weight, loops, matmul, scan, scatter, sort, transpose
 
 EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
+    CombineSpec: conv_weight.emit_combine,
     CompactSpec: compact.emit,
     ConvSpec: conv.emit,
+    ConvWeightSpec: conv_weight.emit,
     LoopKernel: loops.emit,
     MatmulSpec: matmul.emit,
     PackSpec: matmul.emit_pack,

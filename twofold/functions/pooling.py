@@ -286,7 +286,7 @@ def _adaptive_max(rank: int, input: Tensor, output_size: Any, return_indices: bo
     x, has_batch, sizes = _adaptive(rank, input, output_size, f"adaptive_max_pool{rank}d")
     if not math.prod(sizes):
         empty = _unbatched(_cut_all(x, sizes), has_batch)
-        return (empty, empty.to(dtypes.int64)) if return_indices else empty  # type: ignore[attr-defined]
+        return (empty, empty.to(dtypes.int64)) if return_indices else empty
     if _is_even(x, sizes):
         kernel = tuple(n // m for n, m in zip(x.shape[1:-1], sizes))
         rest = (_unbatched(x, has_batch), kernel, kernel, 0, 1, False, return_indices)

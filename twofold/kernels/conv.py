@@ -9,6 +9,7 @@ panels of the tile's channels: group, panel, *kernel, channel, lane.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from math import gcd, prod
 
@@ -266,15 +267,15 @@ def _has_planes(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     return True
 
 
-def _three(values: tuple[int, ...], missing: int) -> Three:
+def three(values: tuple[int, ...], missing: int) -> Three:
     """Numbers of one to three axes as those of three."""
     result = (missing,) * (3 - len(values)) + tuple(values)
     return result[0], result[1], result[2]
 
 
-def _four(strides: tuple[int, ...]) -> tuple[int, int, int, int]:
+def four(strides: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Strides over (batch, *axes, channels) as those over (batch, three axes)."""
-    return (strides[0], *_three(strides[1:-1], 0))
+    return (strides[0], *three(strides[1:-1], 0))
 
 
 def channels_adjacent(
@@ -321,19 +322,19 @@ def forward(
     outputs = w_shape[0] // groups
     g = Geometry(
         batch=x_shape[0],
-        sizes=_three(x_shape[1:-1], 1),
-        counts=_three(y_shape[1:-1], 1),
-        kernel=_three(w_shape[1:-1], 1),
-        stride=_three(stride, 1),
-        dilation=_three(dilation, 1),
-        before=_three(tuple(lo for lo, _ in padding), 0),
+        sizes=three(x_shape[1:-1], 1),
+        counts=three(y_shape[1:-1], 1),
+        kernel=three(w_shape[1:-1], 1),
+        stride=three(stride, 1),
+        dilation=three(dilation, 1),
+        before=three(tuple(lo for lo, _ in padding), 0),
         channels=w_shape[-1],
         outputs=outputs,
         groups=groups,
-        x_strides=_four(x_strides),
-        y_strides=_four(contiguous(y_shape)),
+        x_strides=four(x_strides),
+        y_strides=four(contiguous(y_shape)),
     )
-    weights = Weights(w[0], (o * outputs, o, *_three(tuple(k), 0), c))
+    weights = Weights(w[0], (o * outputs, o, *three(tuple(k), 0), c))
     return launches + schedule(g, x_at, weights, y, dtype, target, threads)
 
 
@@ -353,52 +354,44 @@ def backward_input(
     _, stride, padding, dilation, groups = attrs
     g_at, g_strides, launches = channels_adjacent(g_shape, g, dtype, threads)
     o, *k, c = w[1]
-    k_strides = _three(tuple(k), 0)
-    y_strides = _four(contiguous(y_shape))
-    parts = [
-        residues(size, kernel, s, d, lo)
-        for size, kernel, s, d, lo in zip(
-            _three(y_shape[1:-1], 1),
-            _three(w_shape[1:-1], 1),
-            _three(stride, 1),
-            _three(dilation, 1),
-            _three(tuple(lo for lo, _ in padding), 0),
+    k_strides, y_strides = three(tuple(k), 0), four(contiguous(y_shape))
+    axes = [
+        residues(size, taps, s, d, lo)
+        for size, taps, s, d, lo in zip(
+            three(y_shape[1:-1], 1),
+            three(w_shape[1:-1], 1),
+            three(stride, 1),
+            three(dilation, 1),
+            three(tuple(lo for lo, _ in padding), 0),
         )
     ]
     channels, outputs = w_shape[0] // groups, w_shape[-1]
-    for depth in parts[0]:
-        for row in parts[1]:
-            for column in parts[2]:
-                three = (depth, row, column)
-                taps = [r.taps for r in three]
-                geometry = Geometry(
-                    batch=g_shape[0],
-                    sizes=_three(g_shape[1:-1], 1),
-                    counts=(depth.count, row.count, column.count),
-                    kernel=(taps[0], taps[1], taps[2]) if all(taps) else (0, 0, 0),
-                    stride=(1, 1, 1),
-                    dilation=(depth.dilation, row.dilation, column.dilation),
-                    before=(depth.before, row.before, column.before),
-                    channels=channels,
-                    outputs=outputs,
-                    groups=groups,
-                    x_strides=_four(g_strides),
-                    y_strides=(
-                        y_strides[0],
-                        *_three(tuple(n * s for n, s in zip(y_strides[1:], _three(stride, 1))), 0),
-                    ),
-                )
-                first = sum(r.first * n for r, n in zip(three, k_strides))
-                weights = Weights(
-                    Array(w[0].buffer, w[0].offset + first * dtype.itemsize),
-                    (
-                        o * channels,
-                        c,
-                        *_three(tuple(-r.step * n for r, n in zip(three, k_strides)), 0),
-                        o,
-                    ),
-                )
-                place = sum(r.offset * n for r, n in zip(three, y_strides[1:]))
-                at = Array(y.buffer, y.offset + place * dtype.itemsize)
-                launches += schedule(geometry, g_at, weights, at, dtype, target, threads)
+    steps = tuple(n * s for n, s in zip(y_strides[1:], three(stride, 1)))
+    for found in itertools.product(*axes):
+        taps = three(tuple(r.taps for r in found), 0)
+        geometry = Geometry(
+            batch=g_shape[0],
+            sizes=three(g_shape[1:-1], 1),
+            counts=three(tuple(r.count for r in found), 0),
+            kernel=taps if all(taps) else (0, 0, 0),
+            stride=(1, 1, 1),
+            dilation=three(tuple(r.dilation for r in found), 0),
+            before=three(tuple(r.before for r in found), 0),
+            channels=channels,
+            outputs=outputs,
+            groups=groups,
+            x_strides=four(g_strides),
+            y_strides=(y_strides[0], *three(steps, 0)),
+        )
+        first = sum(r.first * n for r, n in zip(found, k_strides))
+        back = three(tuple(-r.step * n for r, n in zip(found, k_strides)), 0)
+        weights = Weights(_moved(w[0], first, dtype), (o * channels, c, *back, o))
+        place = sum(r.offset * n for r, n in zip(found, y_strides[1:]))
+        launches += schedule(
+            geometry, g_at, weights, _moved(y, place, dtype), dtype, target, threads
+        )
     return launches
+
+
+def _moved(at: Array, elements: int, dtype: DType) -> Array:
+    return Array(at.buffer, at.offset + elements * dtype.itemsize)

@@ -8,7 +8,7 @@ from math import prod
 from ..graph.node import Node, postorder
 from ..machine import Target
 from ..ops.scan import accumulator
-from . import compact, conv, loop_schedule, matmul, scan, scatter, sort
+from . import compact, conv, conv_weight, loop_schedule, matmul, scan, scatter, sort
 from .affine import contiguous
 from .build import Built, build, copy_kernel
 from .launch import Array, Buffer, Launch
@@ -228,10 +228,16 @@ def _searchsorted(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array)
 
 def _conv(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
     shapes = (node.inputs[0].shape, node.inputs[1].shape, node.shape)
-    rest = (node.structure.attrs, *inputs, out, node.dtype, s.target, s.threads)
-    if node.structure.op.kind == "conv":
-        return conv.forward(shapes, *rest)
-    return conv.backward_input(shapes, *rest)
+    launches = CONVOLUTIONS[node.structure.op.kind]
+    a, b = inputs
+    return launches(shapes, node.attrs, a, b, out, node.dtype, s.target, s.threads)
+
+
+CONVOLUTIONS = {
+    "conv": conv.forward,
+    "conv_input": conv.backward_input,
+    "conv_weight": conv_weight.backward_weight,
+}
 
 
 TEMPLATES: dict[str, Template] = {
@@ -240,6 +246,7 @@ TEMPLATES: dict[str, Template] = {
     "matmul": _matmul,
     "conv": _conv,
     "conv_input": _conv,
+    "conv_weight": _conv,
     "scan": _scan,
     "argsort": _argsort,
     "argtop": _argtop,

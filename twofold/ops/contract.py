@@ -124,7 +124,7 @@ class Conv(_Convolution):
         x, w = node.inputs
         return (
             conv_input(g, w, x.shape[1:-1], *node.attrs) if x.requires_grad else None,
-            conv_weight(x, g, w.shape[1:-1], *node.attrs) if w.requires_grad else None,
+            weight_gradient(x, g, w.shape[1:-1], *node.attrs) if w.requires_grad else None,
         )
 
     def reference(
@@ -169,7 +169,7 @@ class ConvInput(_Convolution):
         rest = node.attrs[1:]
         return (
             conv(g, w, *rest) if y.requires_grad else None,
-            conv_weight(g, y, w.shape[1:-1], *rest) if w.requires_grad else None,
+            weight_gradient(g, y, w.shape[1:-1], *rest) if w.requires_grad else None,
         )
 
     def reference(
@@ -190,7 +190,7 @@ class ConvInput(_Convolution):
 
 
 class ConvWeight(_Convolution):
-    """y[o, k, c] = sum over n, s of x[n, s stride + k dilation - before, c] g[n, s, o]: the
+    """y[o, c, k] = sum over n, s of x[n, s stride + k dilation - before, c] g[n, s, o]: the
     gradient of conv for its weight. `kernel` are y's sizes."""
 
     name = "conv_weight"
@@ -201,14 +201,15 @@ class ConvWeight(_Convolution):
         x, g = types
         kernel, _, _, _, groups = attrs
         require_numbers("conv_weight", types)
-        return x.with_shape((g.shape[-1], *kernel, x.shape[-1] // groups))
+        return x.with_shape((g.shape[-1], x.shape[-1] // groups, *kernel))
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
         x, y = node.inputs
         rest = node.attrs[1:]
+        w = mv.permute(g, (0, *range(2, len(g.shape)), 1))
         return (
-            conv_input(y, g, x.shape[1:-1], *rest) if x.requires_grad else None,
-            conv(x, g, *rest) if y.requires_grad else None,
+            conv_input(y, w, x.shape[1:-1], *rest) if x.requires_grad else None,
+            conv(x, w, *rest) if y.requires_grad else None,
         )
 
     def reference(
@@ -218,13 +219,13 @@ class ConvWeight(_Convolution):
         kernel, stride, padding, dilation, groups = attrs
         x = np.pad(x, ((0, 0), *padding, (0, 0)))
         y = np.zeros(out.shape, x.dtype)
-        c, o = out.shape[-1], out.shape[0] // groups
+        c, o = out.shape[1], out.shape[0] // groups
         for k in offsets(kernel):
             part = x[:, *taps(k, g.shape[1:-1], stride, dilation)]
             for i in range(groups):
                 left = g[..., i * o : i * o + o].reshape(-1, o)
                 right = part[..., i * c : i * c + c].reshape(-1, c)
-                y[i * o : i * o + o, *k] = left.T @ right
+                y[i * o : i * o + o, :, *k] = left.T @ right
         return _round(y, out)
 
 
@@ -311,5 +312,19 @@ def conv_weight(
     dilation: tuple[int, ...],
     groups: int,
 ) -> Node:
-    """The gradient for w of a convolution of x with cotangent g."""
+    """The gradient for w of a convolution of x with cotangent g, as (O, C / groups, *K)."""
     return make_node(CONV_WEIGHT, (x, g), (kernel, stride, padding, dilation, groups))
+
+
+def weight_gradient(
+    x: Node,
+    g: Node,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Padding,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Node:
+    """The gradient for w of a convolution of x with cotangent g, in w's own shape."""
+    y = conv_weight(x, g, kernel, stride, padding, dilation, groups)
+    return mv.permute(y, (0, *range(2, len(y.shape)), 1))

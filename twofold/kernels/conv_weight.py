@@ -1,0 +1,160 @@
+"""Gradients of convolutions for their weights: sums over pixels in register tiles.
+
+    y[o, c, k] = sum over n, q of x[n, q stride + k dilation, c] g[n, q, o]
+
+A tile is `rows` pairs (k, c) times `vectors` vectors of output channels o: at each pixel it reads
+`rows` numbers of x and the vectors of g. The sum runs over the pixels in order. Where there are too
+few tiles for many threads it is split into parts of rows of pixels, by the shape alone; a second
+launch adds the parts in order and turns (k, c, o) into (o, c, k).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from ..dtypes import DType
+from ..machine import Target
+from .conv import TILE_LIMIT, Geometry, Input, channels_adjacent, four, three
+from .launch import Array, Buffer, Launch, Scratch
+
+
+@dataclass(frozen=True)
+class ConvWeightSpec:
+    """Tiles of `rows` (k, c) times `vectors` vectors of `lanes` output channels."""
+
+    dtype: DType
+    rows: int
+    vectors: int
+    lanes: int
+
+    @property
+    def columns(self) -> int:
+        """Output channels of a panel."""
+        return self.vectors * self.lanes
+
+
+@dataclass(frozen=True)
+class CombineSpec:
+    """Adds the parts of all tiles and lays them out as weights are."""
+
+    tiles: ConvWeightSpec
+
+
+ENOUGH_TILES = 32
+"""Parts of work from which a sum is not split."""
+
+BLOCK_BYTES = 256 << 10
+"""Bytes of x and g that all tiles of a work item pass over before they move on."""
+
+
+def tile(dtype: DType, rows: int, outputs: int, target: Target) -> ConvWeightSpec:
+    """The register tile that wastes the least on `rows` times `outputs` sums."""
+    whole = max(1, target.vector_bytes // dtype.itemsize)
+    choices = []
+    widths = [whole, whole // 2] if target.cpu == "znver4" else [whole]
+    for lanes in widths:
+        for vectors in (2, 3, 4, 1, 5, 6, 7):
+            most = min(TILE_LIMIT, (target.vector_registers - 1 - vectors) // vectors)
+            if most < 1 or (vectors > 3 and target.vector_registers < 32):
+                continue
+            height = -(-rows // -(-rows // most))
+            columns = vectors * lanes
+            used = outputs / (-(-outputs // columns) * columns)
+            used *= rows / (-(-rows // height) * height)
+            multiplies = height * vectors * lanes / whole
+            cost = max(multiplies, (height + vectors) / 2 + 1) / multiplies
+            latency = min(1.0, height * vectors / 10)
+            choices.append((round(used * latency / cost, 2), columns, -vectors, height, lanes))
+    _, _, vectors, height, lanes = max(choices)
+    return ConvWeightSpec(dtype, height, -vectors, lanes)
+
+
+def schedule(
+    g: Geometry, x: Array, cotangent: Array, y: Array, dtype: DType, target: Target, threads: int
+) -> list[Launch]:
+    """Launches of the gradient. `g` is the convolution's geometry, without padding, with strides of
+    x and of the cotangent as its output; y is dense (O, C / groups, *K)."""
+    rows = prod(g.kernel) * g.channels
+    if not rows * g.outputs * g.groups:
+        return []
+    spec = tile(dtype, rows, g.outputs, target)
+    panels, row_tiles = -(-g.outputs // spec.columns), -(-rows // spec.rows)
+    tiles = g.groups * panels * row_tiles
+    lines = g.batch * g.counts[0] * g.counts[1]
+    parts = max(1, min(-(-ENOUGH_TILES // tiles), lines)) if tiles < ENOUGH_TILES else 1
+    lines_of_part = max(1, -(-lines // parts))
+    parts = max(1, -(-lines // lines_of_part))
+    tile_block = max(1, -(-parts * tiles // (8 * threads)) if threads > 1 else tiles)
+    tile_block = min(tile_block, tiles)
+    tile_items = -(-tiles // tile_block)
+    items = parts * tile_items
+    line_bytes = g.counts[2] * dtype.itemsize * (g.outputs + g.channels * g.stride[2]) * g.groups
+    line_block = max(1, min(lines_of_part, BLOCK_BYTES // max(line_bytes, 1)))
+    part_size = tiles * spec.rows * spec.columns
+    sums = Buffer(parts * part_size * dtype.itemsize, "temp", "sums")
+    table = row_tiles * spec.rows
+    flops = 2 * g.batch * prod(g.counts) * rows * g.outputs * g.groups
+    words = [
+        table, rows, row_tiles, panels, tiles, tile_block, tile_items, lines, lines_of_part,
+        line_block, part_size, g.outputs, g.channels, *g.counts, *g.kernel, *g.stride,
+        *g.dilation, *g.x_strides, *g.y_strides,
+    ]  # fmt: skip
+    return [
+        Launch(
+            spec,
+            [x, cotangent, Array(sums), Scratch(8 * (table + 2 * line_block)), *words],
+            items=items,
+            grain=items if flops < 200_000 else max(1, items // (threads * 8)),
+            reads=(x.buffer, cotangent.buffer),
+            writes=(sums,),
+            flops=flops,
+            label="conv_weight",
+        ),
+        Launch(
+            CombineSpec(spec),
+            [
+                Array(sums), y, parts, part_size, rows, table, panels, g.outputs, g.channels,
+                prod(g.kernel),
+            ],
+            items=g.groups * panels,
+            grain=1,
+            reads=(sums,),
+            writes=(y.buffer,),
+            n_bytes=(parts * part_size + rows * g.outputs * g.groups) * dtype.itemsize,
+            label="combine",
+        ),
+    ]  # fmt: skip
+
+
+def backward_weight(
+    shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]],
+    attrs: tuple,
+    x: Input,
+    g: Input,
+    y: Array,
+    dtype: DType,
+    target: Target,
+    threads: int,
+) -> list[Launch]:
+    """Launches of the gradient of a convolution of x, without padding, with cotangent g; `shapes`
+    are those of x, g and y (O, C / groups, *K)."""
+    x_shape, g_shape, y_shape = shapes
+    kernel, stride, _, dilation, groups = attrs
+    x_at, x_strides, launches = channels_adjacent(x_shape, x, dtype, threads)
+    g_at, g_strides, more = channels_adjacent(g_shape, g, dtype, threads)
+    geometry = Geometry(
+        batch=x_shape[0],
+        sizes=three(x_shape[1:-1], 1),
+        counts=three(g_shape[1:-1], 1),
+        kernel=three(kernel, 1),
+        stride=three(stride, 1),
+        dilation=three(dilation, 1),
+        before=(0, 0, 0),
+        channels=y_shape[1],
+        outputs=y_shape[0] // groups,
+        groups=groups,
+        x_strides=four(x_strides),
+        y_strides=four(g_strides),
+    )
+    return [*launches, *more, *schedule(geometry, x_at, g_at, y, dtype, target, threads)]
