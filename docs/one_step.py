@@ -22,7 +22,7 @@ from twofold import config, engine, machine, passes
 from twofold.codegen.emit import emit
 from twofold.codegen.jit import optimize
 from twofold.codegen.llvm_target import machine_for
-from twofold.explain import picture
+from twofold.explanation import picture
 from twofold.graph.node import postorder
 from twofold.graph.text import Graph
 from twofold.kernels.loops import LoopKernel

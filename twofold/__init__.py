@@ -1,5 +1,8 @@
 """Twofold: write it dynamic, run it static."""
 
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 from . import (
     autograd,
     autograd_api,
@@ -7,11 +10,7 @@ from . import (
     custom_function,
     gradcheck,
     indexing,
-    nn,
-    optim,
     printing,
-    serialization,
-    utils,
 )
 from .autograd_api import (
     enable_grad,
@@ -46,10 +45,8 @@ from .dtypes import int32 as int
 from .dtypes import int64 as long
 from .dtypes import promote as promote_types
 from .dtypes import set_default as set_default_dtype
-from .explain import explain
 from .functions import functions as _functions
 from .functions.random import Generator, default_generator
-from .serialization import load, save
 from .tensor import Device as device
 from .tensor import Size, Tensor
 
@@ -62,3 +59,24 @@ for _module, _names in (
 ):
     for _name in _names.split():
         setattr(autograd, _name, getattr(_module, _name))
+
+_LATER = {
+    "nn": "nn", "optim": "optim", "utils": "utils", "serialization": "serialization",
+    "save": "serialization", "load": "serialization", "explain": "explanation",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> _Any:
+    """Names whose modules are loaded when they are first asked for, so that `import twofold` alone
+    takes little time."""
+    place = _LATER.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _import_module("." + place, __name__)
+    value = module if name == place else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

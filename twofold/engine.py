@@ -83,7 +83,7 @@ Observer = Callable[[list[Node], list[Node], Program, list[Buffer]], None]
 
 observers: list[Observer] = []
 """Called after each run of a program with its roots, candidates and outputs, before the graph lets
-go of its past (see `explain.py`)."""
+go of its past (see `explanation.py`)."""
 
 _programs: OrderedDict[tuple, Program] = OrderedDict()
 _history = History()
