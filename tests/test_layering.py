@@ -19,9 +19,9 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("codegen",),
     ("engine",),
     (
-        "autograd_api", "autograd_function", "capture", "creation", "custom_function", "explain",
-        "functional", "functions", "gradcheck", "indexing", "printing", "replay", "tensor",
-        "windows",
+        "autograd_api", "autograd_function", "capture", "creation", "custom_function",
+        "explanation", "functional", "functions", "gradcheck", "indexing", "printing", "replay",
+        "tensor", "windows",
     ),
     ("amp", "fft", "linalg", "nn", "serialization", "sparse", "utils"),
     ("optim",),
