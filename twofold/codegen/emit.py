@@ -11,7 +11,7 @@ from ..kernels.compact import CompactSpec
 from ..kernels.conv import ConvSpec, WeightsSpec
 from ..kernels.conv_weight import CombineSpec, ConvWeightSpec
 from ..kernels.loops import LoopKernel
-from ..kernels.matmul import MatmulSpec, PackSpec
+from ..kernels.matmul import MatmulSpec
 from ..kernels.scan import CarrySpec, ScanSpec
 from ..kernels.scatter import ScatterSpec
 from ..kernels.sort import SearchSpec, SortSpec, TopSpec
@@ -26,7 +26,6 @@ EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     ConvWeightSpec: conv_weight.emit,
     LoopKernel: loops.emit,
     MatmulSpec: matmul.emit,
-    PackSpec: matmul.emit_pack,
     ScatterSpec: scatter.emit,
     ScanSpec: scan.emit,
     CarrySpec: scan.emit_carry,

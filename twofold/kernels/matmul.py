@@ -1,8 +1,14 @@
 """Matrix products: blocks of rows and columns as work items, register tiles within.
 
-Each output element is one sum over k in order, whatever the layout, the blocking and the threads. B
-is read where it lies if its columns are adjacent and few rows use it, else from panels of
-`tile_columns` columns packed by a launch of its own. A is read where it lies.
+Each output element is one sum over k in order, whatever the layout, the blocking, the edges and the
+threads (but see `k_parts`). A work item owns a block of C and walks k in blocks; for each it packs its
+rows of A once, then panel by panel packs B's columns and runs the register tile down the rows:
+
+    item: for each block of k: pack A;  for each panel of columns: pack B;  for each tile of rows: C += A B
+
+So what the tile reads lies in the first and second cache, packing needs no launch and no barrier of its
+own, and each thread packs what it uses. Operands that are already as the tile wants them are read where
+they lie. float16 and bfloat16 are widened and narrow integers extended while they are packed.
 """
 
 from __future__ import annotations
@@ -11,40 +17,81 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from .. import dtypes
 from ..dtypes import DType
 from ..machine import Target
-from .launch import Array, Buffer, Launch
+from .launch import Array, Buffer, Launch, Scratch
+from .loops import LoopKernel
 
-K_BLOCK = 256
-"""Steps of k that a register tile takes between loads and stores of C."""
+K_BLOCK = 512
+"""Steps of k in one block, at most a quarter more: sums are then seldom loaded and stored."""
 
-PACK_ROWS = 96
-"""Rows of A from which packing B pays."""
-
-
-@dataclass(frozen=True)
-class PackSpec:
-    """Copies B (k, n) into panels: panel, k, column. `rows` says that b's columns are adjacent."""
-
-    dtype: DType
-    columns: int
-    rows: bool
+SMALL_FLOPS = 200_000
+"""Products of fewer operations run on one thread."""
 
 
 @dataclass(frozen=True)
 class MatmulSpec:
-    """C = A B. `columns` and `rows` are the register tile's; `packed` tells where B comes from."""
+    """C = A B. `rows` is the height of the register tile, which is two vectors wide; sums are of
+    `sums`.
+
+    `a` and `b` say how the operands are read: "place" where they lie (a's rows far apart, b's columns
+    adjacent), "unit" where they lie (a's rows adjacent), or packed: "across" (k is adjacent), "along" (a's
+    rows or b's columns are) or "any" (strided both ways). With `direct` the sums go to an array of type
+    `sums`; without, they stay in the thread's scratch for `finish`, a map over (copy, row, column) that
+    reads them as operand 0.
+    """
 
     dtype: DType
+    sums: DType
+    rows: int
+    a: str
+    b: str
+    direct: bool
+    finish: LoopKernel | None = None
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The register tile: rows, columns, and the rows of one step of k in packed A."""
+
     rows: int
     columns: int
-    packed: bool
+    depth: int
+    unit: int
+
+    @property
+    def heights(self) -> tuple[int, ...]:
+        """Rows of the tiles that exist: a block is cut into multiples of `unit`, its last tile may
+        lack some rows. More heights would waste less at the edges and take longer to compile."""
+        return (1, *range(self.unit, self.rows + 1, self.unit))
 
 
-def tile(dtype: DType, target: Target) -> tuple[int, int]:
-    """Rows and columns of the register tile: all accumulators, a row of B and one of A fit."""
-    lanes = max(1, target.vector_bytes // dtype.compute.itemsize)
-    return (14 if target.vector_registers >= 32 else 6), 2 * lanes
+def sums_dtype(dtype: DType) -> DType:
+    """What a product accumulates in: narrow integers wrap around when they are stored."""
+    if dtype.kind == "float":
+        return dtype.compute
+    return dtype if dtype.itemsize > 4 else dtypes.int32
+
+
+def tile(sums: DType, target: Target) -> Tile:
+    """All accumulators, a row of B and one of A fit into the registers."""
+    lanes = max(1, target.vector_bytes // sums.itemsize)
+    rows, unit = (12, 4) if target.vector_registers >= 32 else (6, 2)
+    depth = rows if rows <= lanes else -(-rows // lanes) * lanes
+    return Tile(rows, 2 * lanes, depth, unit)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Rows, panels and steps of k that one work item takes at a time."""
+
+    rows: int
+    panels: int
+    k: int
+
+
+Strided = tuple[Array, Sequence[int]]
 
 
 def schedule(
@@ -53,9 +100,9 @@ def schedule(
     n: int,
     k: int,
     batch: Sequence[int],
-    a: tuple[Array, Sequence[int]],
-    b: tuple[Array, Sequence[int]],
-    c: tuple[Array, Sequence[int]],
+    a: Strided,
+    b: Strided,
+    c: Strided,
     target: Target,
     threads: int,
 ) -> list[Launch]:
@@ -68,65 +115,117 @@ def schedule(
                 (Array(x.buffer, x.offset + i * s[0] * dtype.itemsize), s[1:])
                 for (x, _), s in zip((a, b, c), strides)
             ]
-            launches += schedule(
-                dtype, m, n, k, batch[1:], parts[0], parts[1], parts[2], target, threads
-            )
+            launches += schedule(dtype, m, n, k, batch[1:], *parts, target, threads)
         return launches
     count = batch[0] if batch else 1
     steps = [s[0] if batch else 0 for s in strides]
     (a_at, b_at, c_at) = (x[0] for x in (a, b, c))
     (a_row, a_k), (b_k, b_column), (c_row, c_column) = (s[-2:] for s in strides)
-    rows, columns = tile(dtype, target)
-    panels = -(-n // columns)
-    launches = []
-    pack = b_column != 1 or (m >= PACK_ROWS and k * n * dtype.itemsize > target.l1_bytes)
-    if pack:
-        panel = k * columns
-        packed = Buffer(count * panels * panel * dtype.itemsize, "temp", "packed")
-        shared = steps[1] == 0 and count > 1
-        copies = 1 if shared else count
-        launches.append(
-            Launch(
-                PackSpec(dtype, columns, b_column == 1),
-                [b_at, Array(packed), n, k, steps[1], b_k, b_column, panels],
-                items=copies * panels,
-                grain=max(1, copies * panels // (threads * 4)),
-                reads=(b_at.buffer,),
-                writes=(packed,),
-                n_bytes=2 * copies * n * k * dtype.itemsize,
-                label="pack",
-            )
-        )
-        b_at, b_step, b_panel, b_k = Array(packed), 0 if shared else panels * panel, panel, columns
-    else:
-        b_step, b_panel = steps[1], columns
-    row_block, panel_block = _blocks(m, panels, count, rows, threads)
-    row_items, panel_items = -(-m // row_block), -(-panels // panel_block)
+    sums = sums_dtype(dtype)
+    shape = tile(sums, target)
+    a_mode, b_mode = _modes(dtype, sums, m, n, k, (a_row, a_k), (b_k, b_column), shape, target)
+    blocks = _blocks(m, n, k, count, a_mode, b_mode, shape, sums, target, threads)
+    row_items = -(-m // blocks.rows)
+    panel_items = -(-(-(-n // shape.columns)) // blocks.panels)
     items = count * row_items * panel_items
     flops = 2 * count * m * n * k
-    # Narrow types are rounded when they are stored, so their sums stay in registers throughout.
-    k_block = K_BLOCK if dtype.compute is dtype else max(k, 1)
-    launches.append(
+    deep = -(-blocks.k // shape.columns) * shape.columns
+    tiles = -(-blocks.rows // shape.rows)
+    packed_a = tiles * (shape.depth * deep + shape.columns) if a_mode not in ("place", "unit") else 0
+    scratch = Scratch(sums.itemsize * (shape.columns * (shape.rows + deep) + packed_a))
+    return [
         Launch(
-            MatmulSpec(dtype, rows, columns, pack),
+            MatmulSpec(dtype, sums, shape.rows, a_mode, b_mode, True),
             [
-                a_at, b_at, c_at, m, n, k, steps[0], a_row, a_k, b_step, b_k, b_panel,
-                steps[2], c_row, c_column, row_block, panel_block, row_items, panel_items, k_block,
+                a_at, b_at, c_at, scratch, m, n, k, steps[0], a_row, a_k, steps[1], b_k, b_column,
+                steps[2], c_row, blocks.rows, blocks.panels, row_items, panel_items, blocks.k, deep,
             ],
             items=items,
-            grain=items if flops < 200_000 else max(1, items // (threads * 8)),
+            grain=items if flops < SMALL_FLOPS else 1,
             reads=(a_at.buffer, b_at.buffer),
             writes=(c_at.buffer,),
             flops=flops,
             n_bytes=count * (m * k + k * n + m * n) * dtype.itemsize,
             label="matmul",
         )
-    )  # fmt: skip
-    return launches
+    ]  # fmt: skip
+
+
+def _modes(
+    dtype: DType,
+    sums: DType,
+    m: int,
+    n: int,
+    k: int,
+    a: tuple[int, int],
+    b: tuple[int, int],
+    shape: Tile,
+    target: Target,
+) -> tuple[str, str]:
+    """How A and B are read: packed where they must be, or where enough columns (rows) use them."""
+    (a_row, a_k), (b_k, b_column) = a, b
+    a_pack = "across" if a_k == 1 else "along" if a_row == 1 else "any"
+    b_pack = "along" if b_column == 1 else "across" if b_k == 1 else "any"
+    if dtype is not sums:
+        return a_pack, b_pack
+    far = (b_k * sums.itemsize) % 2048 == 0 or n * k * sums.itemsize > target.l2_bytes // 2
+    b_mode = b_pack if b_column != 1 or m > (2 if far else 8) * shape.rows else "place"
+    near = "unit" if a_row == 1 else "place"
+    crowded = (a_row if a_row != 1 else a_k) * sums.itemsize % 2048 == 0 and m > 1
+    a_mode = a_pack if n >= (2 if crowded else 6) * shape.columns else near
+    return a_mode, b_mode
+
+
+def _blocks(
+    m: int,
+    n: int,
+    k: int,
+    count: int,
+    a_mode: str,
+    b_mode: str,
+    shape: Tile,
+    sums: DType,
+    target: Target,
+    threads: int,
+) -> Blocks:
+    """Blocks of which the packed A about fills the second cache, and as many as keep the threads busy
+    at the least cost: where columns are split A is packed more than once, where rows are, B."""
+    n_k = max(1, -(-k // (K_BLOCK + K_BLOCK // 4)))
+    k_block = max(1, -(-k // n_k))
+    panels = -(-n // shape.columns)
+    if b_mode == "place" and m <= 8 and n_k * panels > 8:
+        # Few sums: rows of B are read in order, many panels of few steps.
+        k_block = min(k_block, 32)
+    most = max(shape.rows, target.l2_bytes // (k_block * sums.itemsize))
+    packs_a = a_mode not in ("place", "unit")
+    best, best_cost = Blocks(m, panels, k_block), float("inf")
+    unit = shape.unit
+    for row_items in range(-(-m // most) if packs_a else 1, -(-m // unit) + 1):
+        rows = unit * -(-m // (unit * row_items))
+        if -(-m // rows) != row_items:
+            continue
+        for panel_items in range(1, panels + 1):
+            block = -(-panels // panel_items)
+            if -(-panels // block) != panel_items:
+                continue
+            items = count * row_items * panel_items
+            tiles = -(-rows // shape.rows)
+            # In cycles per step of k, of which a vector of sums takes one.
+            cost = 2.0 * rows * block + 2 * tiles * block
+            cost += 8 * tiles if packs_a else 0
+            cost += (4 if b_mode in ("place", "along") else 16) * block
+            total = -(-items // threads) * cost
+            if total < best_cost * 0.99:
+                best, best_cost = Blocks(rows, block, k_block), total
+            if items >= 4 * threads:
+                break
+        if count * row_items >= 4 * threads:
+            break
+    return best
 
 
 def _merge(batch: Sequence[int], strides: list[list[int]]) -> tuple[list[int], list[list[int]]]:
-    """Drop batch axes of one element and join neighbours that all three walk as one."""
+    """Drop batch axes of one element and join neighbours that all walk as one."""
     sizes = list(batch)
     a = 0
     while a < len(sizes):
@@ -143,28 +242,10 @@ def _merge(batch: Sequence[int], strides: list[list[int]]) -> tuple[list[int], l
     return sizes, strides
 
 
-def _blocks(m: int, panels: int, count: int, rows: int, threads: int) -> tuple[int, int]:
-    """Rows and panels of one work item: a block of A that stays in the second cache, and items
-    enough for the threads."""
-    row_block = min(-(-m // rows) * rows, 16 * rows)
-    panel_block = min(panels, 64)
-    wanted = threads * 4 if threads > 1 else 1
-    while count * -(-m // row_block) * -(-panels // panel_block) < wanted:
-        if panel_block > 4 and panel_block * 4 >= row_block // rows:
-            panel_block = -(-panel_block // 2)
-        elif row_block > 2 * rows:
-            row_block = -(-row_block // (2 * rows)) * rows
-        elif panel_block > 1:
-            panel_block = -(-panel_block // 2)
-        else:
-            break
-    return row_block, panel_block
-
-
 def node_launches(
     shape: Sequence[int],
-    a: tuple[Array, Sequence[int]],
-    b: tuple[Array, Sequence[int]],
+    a: Strided,
+    b: Strided,
     c: Array,
     k: int,
     dtype: DType,
