@@ -242,7 +242,8 @@ def plan_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Planne
     rewritten = passes.run([*roots, *candidates])
     clocks.append(time.perf_counter())
     results, extras = rewritten[: len(roots)], rewritten[len(roots) :]
-    scheduler = Scheduler(results, machine.target_for(options.target), options.threads)
+    target = machine.target_for(options.target)
+    scheduler = Scheduler(results, target, options.threads, extras)
     kept = _keep(scheduler, extras)
     clocks.append(time.perf_counter())
     outputs = [b for b in scheduler.buffers.values() if b.kind == "output"]

@@ -23,18 +23,24 @@ _DEAR = frozenset(
 
 def emit(kernel: LoopKernel, target: Target) -> ir.Module:
     """The module of a loop kernel."""
-    return _LoopEmitter(kernel, target).module
+    module, function, builder = kernel_function()
+    bases, args, begin, end, _ = function.args
+    emitter = LoopEmitter(kernel, target, builder, Words(builder, bases, args))
+    loop(builder, begin, end, i64(1), [], emitter.item, "item")
+    builder.ret_void()
+    return module
 
 
-class _LoopEmitter:
-    def __init__(self, kernel: LoopKernel, target: Target) -> None:
-        self.kernel, self.target = kernel, target
-        self.module, function, self.builder = kernel_function()
-        bases, args, begin, end, _ = function.args
-        self.args = args
-        words = Words(self.builder, bases, args)
+class LoopEmitter:
+    """Reads a kernel's words where the builder stands; then emits work items, or single points."""
+
+    def __init__(
+        self, kernel: LoopKernel, target: Target, builder: ir.IRBuilder, words: Words
+    ) -> None:
+        self.kernel, self.target, self.builder = kernel, target, builder
+        self.args = words.args
         if self._checks():
-            self.error = self.builder.load(bases, typ=POINTER)
+            self.error = self.builder.load(words.bases, typ=POINTER)
         self.bases = [words.array() for _ in kernel.operands]
         n_axes = kernel.n_outer + kernel.n_inner
         self.extents = [words.integer() for _ in range(n_axes)]
@@ -51,8 +57,11 @@ class _LoopEmitter:
         self.index: list[ir.Value] = [i64(0)] * n_axes
         self.accs: dict[tuple[int, int], ir.Value] = {}
         self.varies = self._dependence()
-        loop(self.builder, begin, end, i64(1), [], self._item, "item")
-        self.builder.ret_void()
+
+    def points(self, index: Sequence[ir.Value], lanes: int, mask: ir.Value | None) -> None:
+        """All stages for `lanes` points from `index` on along the last outer axis."""
+        self.index[: len(index)] = index
+        self._points(lanes, mask)
 
     def _accesses(self) -> dict[int, tuple[int | str, ...]]:
         found = {}
@@ -91,7 +100,8 @@ class _LoopEmitter:
 
     # One work item.
 
-    def _item(self, item: ir.Value, _: list[ir.Value]) -> None:
+    def item(self, item: ir.Value, _: list[ir.Value]) -> None:
+        """Work item number `item`."""
         b, kernel = self.builder, self.kernel
         columns = kernel.vector == "outer"
         outer = list(range(kernel.n_outer))

@@ -1,4 +1,5 @@
-"""Matrix products as LLVM: packing, register tiles of several heights, and the loops around them."""
+"""Matrix products as LLVM: packing, register tiles of several heights, and the loops around
+them."""
 
 from __future__ import annotations
 
@@ -7,11 +8,11 @@ from contextlib import nullcontext
 
 from llvmlite import ir
 
-from .. import dtypes
 from ..dtypes import DType
 from ..kernels.matmul import MatmulSpec, tile
 from ..machine import Target
-from .build import I1, I64, POINTER, Words, i64, iota, kernel_function, loop, splat
+from .build import I1, I8, I64, POINTER, Words, i64, iota, kernel_function, loop, splat
+from .loops import LoopEmitter
 from .scalar import emit_const, emit_operation, load, memory_type, store
 
 I32 = ir.IntType(32)
@@ -52,14 +53,12 @@ def tile_function(
 ) -> ir.Function:
     """C (height x vectors) = A B over `steps` of k, on from what C holds if `is_carry`.
 
-    A's element (r, k) lies at a_p + r a_row + k a_k, B's row k at b_p + k b_k, C's row r at c_p + r c_row,
-    all in elements of type `sums`; strides of A may be fixed. Of A and C only the first `rows` rows
-    exist, at most `lacking` fewer than `height`.
+    A's element (r, k) lies at a_p + r a_row + k a_k, B's row k at b_p + k b_k, C's row r at c_p + r
+    c_row, all in elements of type `sums`; strides of A may be fixed. Of A and C only the first
+    `rows` rows exist, at most `lacking` fewer than `height`.
     """
     name = f"tile_{height}x{vectors}"
-    function = _function(
-        module, name, "steps a_p a_row a_k b_p b_k c_p c_row is_carry rows"
-    )
+    function = _function(module, name, "steps a_p a_row a_k b_p b_k c_p c_row is_carry rows")
     b = ir.IRBuilder(function.append_basic_block("entry"))
     steps, a_p, row_word, k_word, b_p, b_k, c_p, c_row, is_carry, rows = function.args
     row_step = row_word if a_row is None else i64(a_row)
@@ -77,26 +76,24 @@ def tile_function(
     for r, on in enumerate(exists):
         number = i64(r) if on is None or a_row is not None else b.select(on, i64(r), i64(0))
         a_rows.append(at(a_p, b.mul(number, row_step)))
-        c_rows.append([at(c_p, b.add(b.mul(i64(r), c_row), i64(j * lanes))) for j in range(vectors)])
+        c_rows.append(
+            [at(c_p, b.add(b.mul(i64(r), c_row), i64(j * lanes))) for j in range(vectors)]
+        )
     start = _starts(b, sums, lanes, c_rows, exists, is_carry, target)
 
     def step(k: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
         b_row = at(b_p, b.mul(k, b_k))
         ahead = at(b_p, b.mul(b.add(k, i64(8)), b_k))
         for line in range(0, vectors * target.vector_bytes, 64):
-            _prefetch(b, b.gep(ahead, [i64(line)], source_etype=ir.IntType(8)))
-        row = [
-            load(b, at(b_row, i64(j * lanes)), sums, lanes, target) for j in range(vectors)
-        ]
+            _prefetch(b, b.gep(ahead, [i64(line)], source_etype=I8))
+        row = [load(b, at(b_row, i64(j * lanes)), sums, lanes, target) for j in range(vectors)]
         offset = b.mul(k, k_step)
         new = []
         for r in range(height):
             wide = splat(b, load(b, at(a_rows[r], offset), sums, 1, target), lanes)
             for j in range(vectors):
                 args = [wide, row[j], values[r * vectors + j]]
-                new.append(
-                    emit_operation(b, "fma", args, [sums] * 3, sums, None, lanes, target)
-                )
+                new.append(emit_operation(b, "fma", args, [sums] * 3, sums, None, lanes, target))
         return new
 
     result = loop(b, i64(0), steps, i64(1), start, step, "step")
@@ -117,7 +114,8 @@ def _starts(
     is_carry: ir.Value,
     target: Target,
 ) -> list[ir.Value]:
-    """Zeros, or what C holds. Rows that do not exist begin anywhere: the first row is read for them."""
+    """Zeros, or what C holds. Rows that do not exist begin anywhere: the first row is read for
+    them."""
     zero = emit_const(0, sums, lanes)
     before = b.block
     with b.if_then(is_carry):
@@ -189,17 +187,13 @@ class _Packer:
         value = load(b, where, self.dtype, lanes, self.target, mask=mask)
         if self.dtype.compute is self.sums:
             return value
-        return emit_operation(
-            b, "cast", [value], [self.dtype], self.sums, None, lanes, self.target
-        )
+        return emit_operation(b, "cast", [value], [self.dtype], self.sums, None, lanes, self.target)
 
-    def _groups(
-        self, b: ir.IRBuilder, lines: ir.Value, body: Callable[[ir.Value], None]
-    ) -> None:
+    def _groups(self, b: ir.IRBuilder, lines: ir.Value, body: Callable[[ir.Value], None]) -> None:
         """`body` for the first of each vector of lines."""
         loop(b, i64(0), lines, i64(self.lanes), [], lambda first, _: body(first), "group")
 
-    def _across(self, b, source, spread, pace, lines, steps, to, depth) -> None:  # type: ignore
+    def _across(self, b, source, spread, pace, lines, steps, to, depth) -> None:
         """k is adjacent: square blocks are loaded along k and transposed in registers."""
         lanes, last = self.lanes, b.sub(lines, i64(1))
         whole = b.mul(b.udiv(steps, i64(lanes)), i64(lanes))
@@ -228,7 +222,7 @@ class _Packer:
 
         self._groups(b, lines, group)
 
-    def _along(self, b, source, spread, pace, lines, steps, to, depth) -> None:  # type: ignore
+    def _along(self, b, source, spread, pace, lines, steps, to, depth) -> None:
         """Lines are adjacent: vectors of them are copied."""
         lanes = self.lanes
 
@@ -255,7 +249,7 @@ class _Packer:
 
         self._groups(b, lines, group)
 
-    def _any(self, b, source, spread, pace, lines, steps, to, depth) -> None:  # type: ignore
+    def _any(self, b, source, spread, pace, lines, steps, to, depth) -> None:
         """One element after the other."""
 
         def step(k: ir.Value, _: list[ir.Value]) -> None:
@@ -279,16 +273,16 @@ class _Emitter:
         bases, args, begin, end, worker = function.args
         words = Words(self.builder, bases, args)
         self.a, self.b = words.array(), words.array()
-        self.c = words.array()
+        self.c = words.array() if spec.direct else None
         self.scratch = words.scratch(worker)
-        names = (
-            "m n k a_step a_row a_k b_step b_k b_column c_step c_row row_block panel_block row_items "
-            "panel_items k_block deep"
-        )
+        names = "m n k a_step a_row a_k b_step b_k b_column "
+        names += "c_step c_row " if spec.direct else ""
+        names += "row_block panel_block row_items panel_items k_block deep"
         self.w = {name: words.integer() for name in names.split()}
         self.element = memory_type(spec.sums, 1)
         self.source = memory_type(spec.dtype, 1)
         b = self.builder
+        self.finish = LoopEmitter(spec.finish, target, b, words) if spec.finish else None
         self.b_panel = self._at(self.scratch, i64(self.shape.rows * self.shape.columns))
         self.a_block = self._at(self.b_panel, b.mul(self.w["deep"], i64(self.shape.columns)))
         self.packer = _Packer(self.module, spec.dtype, spec.sums, target)
@@ -321,11 +315,8 @@ class _Emitter:
         panels = self._ceiling(w["n"], self.shape.columns)
         panel_low = b.mul(panel_item, w["panel_block"])
         panel_high = self._least(b.add(panel_low, w["panel_block"]), panels)
-        a_base = self._from(
-            self.a, b.add(b.mul(copy, w["a_step"]), b.mul(row_low, w["a_row"]))
-        )
+        a_base = self._from(self.a, b.add(b.mul(copy, w["a_step"]), b.mul(row_low, w["a_row"])))
         b_base = self._from(self.b, b.mul(copy, w["b_step"]))
-        c_base = self._at(self.c, b.add(b.mul(copy, w["c_step"]), b.mul(row_low, w["c_row"])))
         # Tiles of whole units, their heights a unit apart at most; only the last may lack rows.
         unit = self.shape.unit
         units, tiles = self._ceiling(rows, unit), self._ceiling(rows, self.shape.rows)
@@ -341,8 +332,8 @@ class _Emitter:
             carry = b.icmp_signed(">", k_low, i64(0))
             a_at = self._from(a_base, b.mul(k_low, w["a_k"]))
             if self._packs_a:
-                # Rows of k that lie far apart are walked few at a time, so that their pages and lines
-                # serve the tiles side by side.
+                # Rows of k that lie far apart are walked few at a time, so that their pages and
+                # lines serve the tiles side by side.
                 pace = i64(K_CHUNK) if self.spec.a == "along" else w["k_block"]
 
                 def chunk(first: ir.Value, _: list[ir.Value]) -> None:
@@ -382,8 +373,12 @@ class _Emitter:
                         if self._packs_a
                         else self._from(a_at, b.mul(low, w["a_row"]))
                     )
-                    c_at = self._at(c_base, b.add(b.mul(low, w["c_row"]), column))
-                    self._tile(steps, a_tile, (b_at, b_k), c_at, height, left, is_edge, carry)
+                    place = (copy, b.add(row_low, low), column)
+                    self._tile(steps, a_tile, (b_at, b_k), place, height, left, carry)
+                    if self.finish is not None:
+                        done = b.icmp_signed(">=", b.add(k_low, steps), w["k"])
+                        with b.if_then(done):
+                            self._finish_tile(self.finish, place, height, left)
 
                 loop(b, i64(0), tiles, i64(1), [], rows, "rows")
 
@@ -417,7 +412,8 @@ class _Emitter:
     def _columns(
         self, source: ir.Value, left: ir.Value, is_edge: ir.Value, steps: ir.Value
     ) -> tuple[ir.Value, ir.Value]:
-        """Where a panel of B lies and the stride of its rows. Panels that lack columns are packed."""
+        """Where a panel of B lies and the stride of its rows. Panels that lack columns are
+        packed."""
         b, w = self.builder, self.w
         columns = i64(self.shape.columns)
         mode = "along" if self.spec.b == "place" else self.spec.b
@@ -434,24 +430,29 @@ class _Emitter:
         steps: ir.Value,
         a_at: ir.Value,
         columns: tuple[ir.Value, ir.Value],
-        c_at: ir.Value,
+        place: tuple[ir.Value, ir.Value, ir.Value],
         height: ir.Value,
         left: ir.Value,
-        is_edge: ir.Value,
         carry: ir.Value,
     ) -> None:
-        """One tile: straight into C, or by way of scratch where columns are lacking."""
+        """One tile: into scratch, or straight into C unless columns are lacking."""
         b, w = self.builder, self.w
         wide = i64(self.shape.columns)
-        to = b.select(is_edge, self.scratch, c_at)
-        row = b.select(is_edge, wide, w["c_row"])
-        with b.if_then(b.and_(is_edge, carry)):
-            self._copy(c_at, w["c_row"], self.scratch, wide, height, left)
-        # The sums of the next tile begin with what C holds there.
-        for r in range(self.shape.rows):
-            below = self._at(c_at, b.mul(b.add(height, i64(r)), w["c_row"]))
-            for line in range(0, 2 * self.target.vector_bytes, 64):
-                _prefetch(b, b.gep(below, [i64(line)], source_etype=ir.IntType(8)))
+        to, row = self.scratch, wide
+        if self.c is not None:
+            copy, first, column = place
+            offset = b.add(b.mul(copy, w["c_step"]), b.mul(first, w["c_row"]))
+            c_at = self._at(self.c, b.add(offset, column))
+            is_edge = b.icmp_signed("<", left, wide)
+            to = b.select(is_edge, self.scratch, c_at)
+            row = b.select(is_edge, wide, w["c_row"])
+            with b.if_then(b.and_(is_edge, carry)):
+                self._copy(c_at, w["c_row"], self.scratch, wide, height, left)
+            # The sums of the next tile begin with what C holds there.
+            for r in range(self.shape.rows):
+                below = self._at(c_at, b.mul(b.add(height, i64(r)), w["c_row"]))
+                for line in range(0, 2 * self.target.vector_bytes, 64):
+                    _prefetch(b, b.gep(below, [i64(line)], source_etype=I8))
         args = [steps, a_at, w["a_row"], w["a_k"], *columns, to, row, carry]
         narrow = b.icmp_signed("<=", left, i64(self.lanes))
         with b.if_else(narrow) as (one, two):
@@ -459,14 +460,46 @@ class _Emitter:
                 self._dispatch(height, 1, args)
             with two:
                 self._dispatch(height, 2, args)
-        with b.if_then(is_edge):
-            self._copy(self.scratch, wide, c_at, w["c_row"], height, left)
+        if self.c is not None:
+            with b.if_then(is_edge):
+                self._copy(self.scratch, wide, c_at, w["c_row"], height, left)
+
+    def _finish_tile(
+        self,
+        finish: LoopEmitter,
+        place: tuple[ir.Value, ir.Value, ir.Value],
+        height: ir.Value,
+        left: ir.Value,
+    ) -> None:
+        """What is done with complete sums, row by row."""
+        b, lanes, wide = self.builder, self.lanes, self.shape.columns
+        copy, first, column = place
+        if self.c is None:
+            # The map counts from the first row and column of the product, the tile from its own.
+            back = b.add(b.mul(first, i64(wide)), column)
+            finish.bases[0] = self._at(self.scratch, b.neg(back))
+
+        def row(r: ir.Value, _: list[ir.Value]) -> None:
+            at = b.add(first, r)
+            with b.if_else(b.icmp_signed(">=", left, i64(wide))) as (full, edge):
+                with full:
+                    finish.points((copy, at, column), wide, None)
+                with edge:
+
+                    def part(j: ir.Value, _: list[ir.Value]) -> None:
+                        some = splat(b, b.sub(left, j), lanes)
+                        mask = b.icmp_signed("<", iota(lanes), some)
+                        finish.points((copy, at, b.add(column, j)), lanes, mask)
+
+                    loop(b, i64(0), left, i64(lanes), [], part, "part")
+
+        loop(b, i64(0), height, i64(1), [], row, "finish")
 
     def _prefetch_rows(
         self, panel: ir.Value, t: ir.Value, tiles: ir.Value, steps: ir.Value
     ) -> None:
-        """Ask for tile t's share of the rows of B's next panel, which lie too far apart for the machine
-        to foresee."""
+        """Ask for tile t's share of the rows of B's next panel, which lie too far apart for the
+        machine to foresee."""
         b = self.builder
         share = b.udiv(b.add(steps, b.sub(tiles, i64(1))), tiles)
         first = b.mul(t, share)
@@ -474,7 +507,7 @@ class _Emitter:
         def row(k: ir.Value, _: list[ir.Value]) -> None:
             where = self._from(panel, b.mul(k, self.w["b_k"]))
             for line in range(0, self.shape.columns * self.spec.dtype.itemsize, 64):
-                _prefetch(b, b.gep(where, [i64(line)], source_etype=ir.IntType(8)))
+                _prefetch(b, b.gep(where, [i64(line)], source_etype=I8))
 
         loop(b, first, self._least(b.add(first, share), steps), i64(1), [], row, "ahead")
 

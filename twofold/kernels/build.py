@@ -140,6 +140,39 @@ def _store(builder: _Builder, group: Group, member: Member, expr: Expr) -> Store
     return Store(builder.access(member.number, member.node.dtype, position, True), expr)
 
 
+SUMS = -1
+"""Stands for the number of the sums that a template hands to its finish."""
+
+
+def finish(group: Group, number: int, sums: DType, stored: Callable[[int], bool]) -> Built:
+    """What is done with each element of a template's result, value `number`: a map over its shape
+    whose operand 0 holds the sums, which are first rounded to the result's type."""
+    node = group.node
+    assert node is not None
+    builder = _Builder(tuple(range(len(node.shape))))
+    place = identity(group, Member(node, number, "full", scalar.const(0, sums), ()))
+    raw = scalar.make("load", (), sums, builder.access(SUMS, sums, place))
+    values = {number: scalar.cast(raw, node.dtype)}
+    stores = []
+    if stored(number):
+        access = builder.access(number, node.dtype, place, True)
+        stores.append(Store(access, values[number]))
+    for member in group.members:
+        expr = values[member.number] = builder.rewrite(member.expr, values.get)
+        if stored(member.number):
+            stores.append(_store(builder, group, member, expr))
+    kernel = LoopKernel(
+        name="finish",
+        operands=tuple(o.dtype for o in builder.operands),
+        n_outer=len(node.shape),
+        n_inner=0,
+        vector="outer",
+        stages=(Stage(False, (), tuple(stores)),),
+        n_words=len(builder.words),
+    )
+    return Built(kernel, node.shape, builder.operands, builder.words)
+
+
 def copy_kernel(
     expr: Expr, shape: tuple[int, ...], number: int, dtype: DType, offset: int, strides: list[int]
 ) -> Built:

@@ -56,7 +56,7 @@ def _exprs(kernel: LoopKernel) -> list[Expr]:
     return roots
 
 
-def _transform(
+def transform(
     kernel: LoopKernel,
     access: Callable[[Access], Access],
     index: Callable[[Expr], Expr] = lambda e: e,
@@ -96,7 +96,7 @@ def _renumber(kernel: LoopKernel, axes: list[int | None], n_outer: int) -> LoopK
             return scalar.const(0, dtypes.int64)
         return scalar.make("index", (), e.dtype, new)
 
-    kernel = _transform(
+    kernel = transform(
         kernel, lambda old: Access(old.operand, tuple(old.strides[a] for a in kept)), index
     )
     return replace(kernel, n_outer=n_outer, n_inner=len(kept) - n_outer)
@@ -127,7 +127,7 @@ def _drop_ones(
 
 def _add_axis(kernel: LoopKernel) -> LoopKernel:
     """A kernel with a new first axis that nothing varies along."""
-    grown = _transform(
+    grown = transform(
         kernel,
         lambda old: Access(old.operand, (0, *old.strides)),
         lambda e: scalar.make("index", (), e.dtype, e.attr + 1),
@@ -172,7 +172,7 @@ def _specialise(
         )
         kinds.append(kind)
         run_time += [s for s, k in zip(strides, kind) if k == "s"]
-    special = _transform(kernel, lambda old: Access(old.operand, kinds[old.operand]))
+    special = transform(kernel, lambda old: Access(old.operand, kinds[old.operand]))
     return special, run_time
 
 
@@ -226,7 +226,7 @@ def _split(
     # The second half: the outer axes as before, the chunks as the one inner axis.
     axes: list[int | None] = [*range(n), *([None] * len(inner))]
     rest = _renumber(replace(kernel, stages=kernel.stages[1:]), axes, n)
-    rest = _transform(rest, lambda old: Access(old.operand, (*old.strides, 0)))
+    rest = transform(rest, lambda old: Access(old.operand, (*old.strides, 0)))
     combined = []
     for i, reduce in enumerate(first.reductions):
         dtype = reduce.value.dtype.compute
@@ -253,7 +253,7 @@ def _prune(kernel: LoopKernel, arrays: list[Operand]) -> tuple[LoopKernel, list[
     used |= {t.access.operand for s in kernel.stages for t in s.stores}
     kept = sorted(used)
     new = {old: i for i, old in enumerate(kept)}
-    pruned = _transform(kernel, lambda old: Access(new[old.operand], old.strides))
+    pruned = transform(kernel, lambda old: Access(new[old.operand], old.strides))
     operands = tuple(kernel.operands[i] for i in kept)
     return replace(pruned, operands=operands), [arrays[i] for i in kept]
 

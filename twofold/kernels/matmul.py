@@ -1,27 +1,31 @@
 """Matrix products: blocks of rows and columns as work items, register tiles within.
 
 Each output element is one sum over k in order, whatever the layout, the blocking, the edges and the
-threads (but see `k_parts`). A work item owns a block of C and walks k in blocks; for each it packs its
-rows of A once, then panel by panel packs B's columns and runs the register tile down the rows:
+threads (but see `k_parts`). A work item owns a block of C and walks k in blocks; for each it packs
+its rows of A once, then panel by panel packs B's columns and runs the register tile down the rows:
 
-    item: for each block of k: pack A;  for each panel of columns: pack B;  for each tile of rows: C += A B
+    item: for each block of k: pack A;  for each panel of columns: pack B;  for each tile of rows: C
+    += A B
 
-So what the tile reads lies in the first and second cache, packing needs no launch and no barrier of its
-own, and each thread packs what it uses. Operands that are already as the tile wants them are read where
-they lie. float16 and bfloat16 are widened and narrow integers extended while they are packed.
+So what the tile reads lies in the first and second cache, packing needs no launch and no barrier of
+its own, and each thread packs what it uses. Operands that are already as the tile wants them are
+read where they lie. float16 and bfloat16 are widened and narrow integers extended while they are
+packed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from .. import dtypes
 from ..dtypes import DType
 from ..machine import Target
+from .affine import contiguous
 from .launch import Array, Buffer, Launch, Scratch
-from .loops import LoopKernel
+from .loop_schedule import transform
+from .loops import Access, LoopKernel
 
 K_BLOCK = 512
 """Steps of k in one block, at most a quarter more: sums are then seldom loaded and stored."""
@@ -35,11 +39,11 @@ class MatmulSpec:
     """C = A B. `rows` is the height of the register tile, which is two vectors wide; sums are of
     `sums`.
 
-    `a` and `b` say how the operands are read: "place" where they lie (a's rows far apart, b's columns
-    adjacent), "unit" where they lie (a's rows adjacent), or packed: "across" (k is adjacent), "along" (a's
-    rows or b's columns are) or "any" (strided both ways). With `direct` the sums go to an array of type
-    `sums`; without, they stay in the thread's scratch for `finish`, a map over (copy, row, column) that
-    reads them as operand 0.
+    `a` and `b` say how the operands are read: "place" where they lie (a's rows far apart, b's
+    columns adjacent), "unit" where they lie (a's rows adjacent), or packed: "across" (k is
+    adjacent), "along" (a's rows or b's columns are) or "any" (strided both ways). With `direct` the
+    sums go to an array of type `sums`; without, they stay in the thread's scratch. `finish` is a
+    map over (copy, row, column) that reads them as operand 0 when they are complete.
     """
 
     dtype: DType
@@ -94,76 +98,140 @@ class Blocks:
 Strided = tuple[Array, Sequence[int]]
 
 
+@dataclass(frozen=True)
+class Finish:
+    """Elementwise work on a product: a map over (*batch, row, column) that reads the sums as
+    operand 0, and where its other operands lie."""
+
+    kernel: LoopKernel
+    arrays: Sequence[Strided]
+    words: Sequence[int]
+
+
 def schedule(
     dtype: DType,
-    m: int,
-    n: int,
-    k: int,
+    sizes: tuple[int, int, int],
     batch: Sequence[int],
     a: Strided,
     b: Strided,
-    c: Strided,
+    c: Strided | None,
+    finish: Finish | None,
     target: Target,
     threads: int,
 ) -> list[Launch]:
-    """Launches of C = A B for each of a batch; strides in elements: (*batch, row, column)."""
-    batch, strides = _merge(batch, [list(x[1]) for x in (a, b, c)])
-    if len(batch) > 1:
-        launches = []
-        for i in range(batch[0]):
-            parts = [
-                (Array(x.buffer, x.offset + i * s[0] * dtype.itemsize), s[1:])
-                for (x, _), s in zip((a, b, c), strides)
-            ]
-            launches += schedule(dtype, m, n, k, batch[1:], *parts, target, threads)
-        return launches
-    count = batch[0] if batch else 1
-    steps = [s[0] if batch else 0 for s in strides]
-    (a_at, b_at, c_at) = (x[0] for x in (a, b, c))
-    (a_row, a_k), (b_k, b_column), (c_row, c_column) = (s[-2:] for s in strides)
+    """Launches of C = A B for each of a batch, then `finish`; strides in elements: (*batch, row,
+    column). `sizes` are m, n, k. Without `c` the sums are not kept."""
+    m, n, k = sizes
+    sums = sums_dtype(dtype)
+    k_block = _k_block(m, n, k, tile(sums, target))
+    if c is None and k > k_block:
+        shape = (*batch, m, n)
+        c = Array(Buffer(prod(shape) * sums.itemsize, "temp", "sums")), contiguous(shape)
+    arrays = [a, b, *((c,) if c else ()), *(finish.arrays if finish else ())]
+    widths = [dtype.itemsize] * 2 + [sums.itemsize] * (c is not None)
+    widths += [d.itemsize for d in finish.kernel.operands[1:]] if finish else []
+    batch, strides = _merge(batch, [list(x[1]) for x in arrays])
+    launches = []
+    for i in range(prod(batch[:-1])):
+        starts = []
+        for (x, _), own, width in zip(arrays, strides, widths):
+            offset, rest = x.offset, i
+            for size, stride in zip(reversed(batch[:-1]), reversed(own[: len(batch) - 1])):
+                rest, at = divmod(rest, size)
+                offset += at * stride * width
+            inner = own[-3:] if batch else [0, *own]
+            starts.append((Array(x.buffer, offset), inner))
+        a, b, *others = starts
+        own_c = others.pop(0) if c else None
+        work = Finish(finish.kernel, others, finish.words) if finish else None
+        copies = batch[-1] if batch else 1
+        launches.append(
+            _launch(dtype, (copies, *sizes), k_block, a, b, own_c, work, target, threads)
+        )
+    return launches
+
+
+def _launch(
+    dtype: DType,
+    sizes: tuple[int, int, int, int],
+    k_block: int,
+    a: Strided,
+    b: Strided,
+    c: Strided | None,
+    finish: Finish | None,
+    target: Target,
+    threads: int,
+) -> Launch:
+    """The launch of `copies` products whose strides are (copy, row, column)."""
+    copies, m, n, k = sizes
+    (a_at, (a_step, a_row, a_k)), (b_at, (b_step, b_k, b_column)) = a, b
     sums = sums_dtype(dtype)
     shape = tile(sums, target)
-    a_mode, b_mode = _modes(dtype, sums, m, n, k, (a_row, a_k), (b_k, b_column), shape, target)
-    blocks = _blocks(m, n, k, count, a_mode, b_mode, shape, sums, target, threads)
+    modes = _modes(dtype, sums, (m, n, k), (a_row, a_k), (b_k, b_column), shape, target)
+    blocks = _blocks((copies, m, n), k_block, modes, shape, sums, target, threads)
     row_items = -(-m // blocks.rows)
-    panel_items = -(-(-(-n // shape.columns)) // blocks.panels)
-    items = count * row_items * panel_items
-    flops = 2 * count * m * n * k
+    panels = -(-n // shape.columns)
+    panel_items = -(-panels // blocks.panels)
+    items = copies * row_items * panel_items
+    flops = 2 * copies * m * n * k
     deep = -(-blocks.k // shape.columns) * shape.columns
     tiles = -(-blocks.rows // shape.rows)
-    packed_a = tiles * (shape.depth * deep + shape.columns) if a_mode not in ("place", "unit") else 0
+    panel = shape.depth * deep + shape.columns
+    packed_a = 0 if modes[0] in ("place", "unit") else tiles * panel
     scratch = Scratch(sums.itemsize * (shape.columns * (shape.rows + deep) + packed_a))
-    return [
-        Launch(
-            MatmulSpec(dtype, sums, shape.rows, a_mode, b_mode, True),
-            [
-                a_at, b_at, c_at, scratch, m, n, k, steps[0], a_row, a_k, steps[1], b_k, b_column,
-                steps[2], c_row, blocks.rows, blocks.panels, row_items, panel_items, blocks.k, deep,
-            ],
-            items=items,
-            grain=items if flops < SMALL_FLOPS else 1,
-            reads=(a_at.buffer, b_at.buffer),
-            writes=(c_at.buffer,),
-            flops=flops,
-            n_bytes=count * (m * k + k * n + m * n) * dtype.itemsize,
-            label="matmul",
-        )
-    ]  # fmt: skip
+    args: list[Array | Scratch | int] = [a_at, b_at, *([c[0]] if c else []), scratch, m, n, k]
+    args += [a_step, a_row, a_k, b_step, b_k, b_column, *(c[1][:2] if c else ())]
+    args += [blocks.rows, blocks.panels, row_items, panel_items, blocks.k, deep]
+    reads, writes = [a_at.buffer, b_at.buffer], [c[0].buffer] if c else []
+    n_bytes = copies * (m * k + k * n + (m * n if c else 0)) * dtype.itemsize
+    kernel = None
+    if finish is not None:
+        kernel, words = _finish_words(finish, c, (copies, m, n), shape)
+        args += words
+        written = {t.access.operand for t in kernel.stages[0].stores}
+        for i, (array, _) in enumerate(finish.arrays):
+            (writes if i + 1 in written else reads).append(array.buffer)
+            n_bytes += copies * m * n * kernel.operands[i + 1].itemsize
+    return Launch(
+        MatmulSpec(dtype, sums, shape.rows, *modes, c is not None, kernel),
+        args,
+        items=items,
+        grain=items if flops < SMALL_FLOPS else 1,
+        reads=tuple(reads),
+        writes=tuple(writes),
+        flops=flops,
+        n_bytes=n_bytes,
+    )
+
+
+def _finish_words(
+    finish: Finish, c: Strided | None, extents: tuple[int, int, int], shape: Tile
+) -> tuple[LoopKernel, list[Array | int]]:
+    """The map over (copy, row, column), and its words in a loop kernel's order. Where sums are not
+    kept, operand 0 is one tile, whose place the kernel knows."""
+    first = c if c else (finish.arrays[0][0], (0, shape.columns, 1))
+    arrays = [first, *finish.arrays]
+    kinds, run_time = [], []
+    for _, strides in arrays:
+        kind = tuple(s if s == 0 or (s, i) == (1, 2) else "s" for i, s in enumerate(strides))
+        kinds.append(kind)
+        run_time += [s for s, how in zip(strides, kind) if how == "s"]
+    kernel = transform(finish.kernel, lambda old: Access(old.operand, kinds[old.operand]))
+    words: list[Array | int] = [array for array, _ in arrays]
+    return replace(kernel, n_outer=3), [*words, *extents, *run_time, 0, 0, *finish.words]
 
 
 def _modes(
     dtype: DType,
     sums: DType,
-    m: int,
-    n: int,
-    k: int,
+    sizes: tuple[int, int, int],
     a: tuple[int, int],
     b: tuple[int, int],
     shape: Tile,
     target: Target,
 ) -> tuple[str, str]:
     """How A and B are read: packed where they must be, or where enough columns (rows) use them."""
-    (a_row, a_k), (b_k, b_column) = a, b
+    (a_row, a_k), (b_k, b_column), (m, n, k) = a, b, sizes
     a_pack = "across" if a_k == 1 else "along" if a_row == 1 else "any"
     b_pack = "along" if b_column == 1 else "across" if b_k == 1 else "any"
     if dtype is not sums:
@@ -176,30 +244,32 @@ def _modes(
     return a_mode, b_mode
 
 
+def _k_block(m: int, n: int, k: int, shape: Tile) -> int:
+    """Steps of k in a block."""
+    n_blocks = max(1, -(-k // (K_BLOCK + K_BLOCK // 4)))
+    if m <= shape.unit and n > 8 * shape.columns and n_blocks > 1:
+        # Few sums: B's rows are best read in order, many panels of few steps.
+        return 32
+    return max(1, -(-k // n_blocks))
+
+
 def _blocks(
-    m: int,
-    n: int,
-    k: int,
-    count: int,
-    a_mode: str,
-    b_mode: str,
+    sizes: tuple[int, int, int],
+    k_block: int,
+    modes: tuple[str, str],
     shape: Tile,
     sums: DType,
     target: Target,
     threads: int,
 ) -> Blocks:
-    """Blocks of which the packed A about fills the second cache, and as many as keep the threads busy
-    at the least cost: where columns are split A is packed more than once, where rows are, B."""
-    n_k = max(1, -(-k // (K_BLOCK + K_BLOCK // 4)))
-    k_block = max(1, -(-k // n_k))
-    panels = -(-n // shape.columns)
-    if b_mode == "place" and m <= 8 and n_k * panels > 8:
-        # Few sums: rows of B are read in order, many panels of few steps.
-        k_block = min(k_block, 32)
+    """Blocks of which the packed A about fills the second cache, and as many as keep the threads
+    busy at the least cost: where columns are split A is packed more than once, where rows are,
+    B."""
+    copies, m, n = sizes
+    panels, unit = -(-n // shape.columns), shape.unit
     most = max(shape.rows, target.l2_bytes // (k_block * sums.itemsize))
-    packs_a = a_mode not in ("place", "unit")
+    packs_a = modes[0] not in ("place", "unit")
     best, best_cost = Blocks(m, panels, k_block), float("inf")
-    unit = shape.unit
     for row_items in range(-(-m // most) if packs_a else 1, -(-m // unit) + 1):
         rows = unit * -(-m // (unit * row_items))
         if -(-m // rows) != row_items:
@@ -208,18 +278,18 @@ def _blocks(
             block = -(-panels // panel_items)
             if -(-panels // block) != panel_items:
                 continue
-            items = count * row_items * panel_items
+            items = copies * row_items * panel_items
             tiles = -(-rows // shape.rows)
             # In cycles per step of k, of which a vector of sums takes one.
             cost = 2.0 * rows * block + 2 * tiles * block
             cost += 8 * tiles if packs_a else 0
-            cost += (4 if b_mode in ("place", "along") else 16) * block
+            cost += (4 if modes[1] in ("place", "along") else 16) * block
             total = -(-items // threads) * cost
             if total < best_cost * 0.99:
                 best, best_cost = Blocks(rows, block, k_block), total
             if items >= 4 * threads:
                 break
-        if count * row_items >= 4 * threads:
+        if copies * row_items >= 4 * threads:
             break
     return best
 
@@ -240,23 +310,3 @@ def _merge(batch: Sequence[int], strides: list[list[int]]) -> tuple[list[int], l
         else:
             a += 1
     return sizes, strides
-
-
-def node_launches(
-    shape: Sequence[int],
-    a: Strided,
-    b: Strided,
-    c: Array,
-    k: int,
-    dtype: DType,
-    target: Target,
-    threads: int,
-) -> list[Launch]:
-    """Launches for a dense result of `shape` (*batch, m, n)."""
-    strides = [1] * len(shape)
-    for axis in range(len(shape) - 2, -1, -1):
-        strides[axis] = strides[axis + 1] * shape[axis + 1]
-    *batch, m, n = shape
-    if prod(batch) * m * n == 0:
-        return []
-    return schedule(dtype, m, n, k, batch, a, b, (c, strides), target, threads)

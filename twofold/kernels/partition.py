@@ -28,6 +28,10 @@ ROW_LIMIT = 16384
 """Longest row that stays hot in cache between two walks over it, in elements."""
 
 INLINED = ("elementwise", "movement", "pad", "iota", "gather", "checked", "ravel_index")
+FINISHED = ("matmul",)
+"""Templates that also do elementwise work on their result, on each element as soon as it is
+there."""
+
 COPIED = ("concatenate", "slice_put")
 """Ops run as copies into parts of their output, whose inputs are inlined into the copies."""
 
@@ -232,6 +236,8 @@ def _group(p: Partition) -> None:
         else:
             group = _new_group(p, kind)
             group.node = node
+            if kind in FINISHED:
+                group.domain = node.shape
             _depend(p, group, [_producer(p, x) for x in _reads(p, node)])
             p.home[p.numbers[id(node)]] = group
 
@@ -314,6 +320,8 @@ def may_join(p: Partition, group: Group, node: Node) -> Member | None:
     another group; what it reads of the group lies at the very same point; and a second walk over
     the domain only where rows stay in cache.
     """
+    if group.kind in FINISHED:
+        return _may_finish(p, group, node)
     if group.kind != "loops":
         return None
     reduces = node.structure.op.kind == "reduce"
@@ -367,9 +375,37 @@ def may_join(p: Partition, group: Group, node: Node) -> Member | None:
     return member
 
 
+def _may_finish(p: Partition, group: Group, node: Node) -> Member | None:
+    """`node` as work on the result of a template, or None where that is not legal.
+
+    Legal: elementwise over the result's shape; it reads the result, or what is made of it, at the
+    very same point, and nothing that waits for the template.
+    """
+    assert group.node is not None
+    if node.structure.op.kind == "reduce" or node.shape != group.domain:
+        return None
+    if len(group.members) >= MAX_STORES - 1:
+        return None
+    member = _member(p, group, node, "full", range(len(node.shape)))
+    if any(e.op in ("index", "checked") for e in postorder(member.expr)):
+        return None
+    inside = {p.numbers[id(group.node)], *(m.number for m in group.members)}
+    place, reads = identity(group, member), False
+    for e in member.refs:
+        if e.attr.node in inside:
+            if e.args or e.attr.position != place:
+                return None
+            reads = True
+        elif (home := p.home.get(e.attr.node)) is not None and home.upstream >> group.position & 1:
+            return None
+    return member if reads else None
+
+
 def gain(group: Group, member: Member) -> bool:
     """Whether sharing a kernel saves memory traffic: both read one array, or one reads the
     other."""
+    if group.kind in FINISHED:
+        return True
     theirs = {m.number for m in group.members}
     for m in group.members:
         theirs.update(e.attr.node for e in m.refs if e.attr.position.terms)

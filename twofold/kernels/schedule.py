@@ -10,10 +10,10 @@ from ..machine import Target
 from ..ops.scan import accumulator
 from . import compact, conv, conv_weight, loop_schedule, matmul, scan, scatter, sort
 from .affine import contiguous
-from .build import Built, build, copy_kernel
+from .build import Built, build, copy_kernel, finish
 from .launch import Array, Buffer, Launch
 from .lower import Lowering, view
-from .partition import Group, Partition, is_leaf, strip
+from .partition import FINISHED, Group, Partition, is_leaf, strip
 
 Input = tuple[Array, tuple[int, ...]]
 """A template's input: where it starts, and its strides in elements, one for each axis."""
@@ -24,7 +24,10 @@ Template = Callable[["Scheduler", Node, Sequence[Input], Array], list[Launch]]
 class Scheduler:
     """Buffers of the values in memory, and the launches that fill them."""
 
-    def __init__(self, roots: Sequence[Node], target: Target, threads: int) -> None:
+    def __init__(
+        self, roots: Sequence[Node], target: Target, threads: int, kept: Sequence[Node] = ()
+    ) -> None:
+        """`kept` are nodes whose values are to be stored where a template makes them."""
         self.target = target
         self.threads = threads
         order = postorder(roots, pending_only=True)
@@ -33,14 +36,14 @@ class Scheduler:
         self.buffers: dict[int, Buffer] = {}
         self.scalar_at: dict[int, int] = {}
         self.leaves: list[Node] = []
-        self.wanted = self._wanted()
+        self.wanted = self._wanted(kept)
         self.launches: list[Launch] = []
         for k, node in enumerate(self.partition.nodes):
             self._make_buffer(k, node)
         for group in self._ordered():
             self.launches += self._launches(group)
 
-    def _wanted(self) -> set[int]:
+    def _wanted(self, kept: Sequence[Node]) -> set[int]:
         """Numbers of the values that must be stored: roots, and what another kernel reads."""
         p = self.partition
         wanted = {p.numbers[i] for i in p.roots}
@@ -49,13 +52,18 @@ class Scheduler:
                 for e in member.refs:
                     if p.home.get(e.attr.node) is not group:
                         wanted.add(e.attr.node)
-            if group.node is not None:
+            if group.node is not None and not (group.kind in FINISHED and group.members):
                 wanted.add(p.numbers[id(group.node)])
+        stripped = {id(strip(node)) for node in kept}
+        wanted.update(p.numbers[i] for i in stripped if i in p.numbers and i in self._templates())
         for group in p.groups:
             if group.node is not None:
                 for x in group.node.inputs:
                     wanted.update(self._numbers_below(x))
         return wanted
+
+    def _templates(self) -> set[int]:
+        return {id(group.node) for group in self.partition.groups if group.node is not None}
 
     def _numbers_below(self, x: Node) -> list[int]:
         """Numbers of the values in memory from which `x` is made."""
@@ -101,6 +109,8 @@ class Scheduler:
         assert node is not None
         if prod(node.shape) == 0:
             return []
+        if group.kind == "matmul":
+            return self._product(group, node)
         out = Array(self.buffers[self.partition.numbers[id(node)]])
         if group.kind == "concatenate":
             return self._concatenate(node)
@@ -140,6 +150,34 @@ class Scheduler:
         assert found is not None
         source, offset, strides = found
         return self.array(self.partition.numbers[id(source)], offset, x.dtype.itemsize), strides
+
+    def _product(self, group: Group, node: Node) -> list[Launch]:
+        """A product and what is done with it. Its sums go straight to its own memory if that is
+        wanted and holds them."""
+        number = self.partition.numbers[id(node)]
+        sums = matmul.sums_dtype(node.dtype)
+        direct = number in self.wanted and sums is node.dtype
+        c = (Array(self.buffers[number]), contiguous(node.shape)) if direct else None
+        work = None
+        if group.members or not direct:
+            wanted = self.wanted - {number} if direct else self.wanted
+            built = finish(group, number, sums, wanted.__contains__)
+            arrays = [
+                (self.array(o.number, o.offset, o.dtype.itemsize), o.strides)
+                for o in built.operands[1:]
+            ]
+            work = matmul.Finish(built.kernel, arrays, built.words)
+        *batch, m, n = node.shape
+        a, b = (self.input(x) for x in node.inputs)
+        sizes = (m, n, node.inputs[0].shape[-1])
+        launches = matmul.schedule(
+            node.dtype, sizes, batch, a, b, c, work, self.target, self.threads
+        )
+        nodes = (node, *(member.node for member in group.members))
+        for launch in launches:
+            launch.nodes = nodes
+            launch.label = "+".join(x.structure.op.name for x in nodes[:4])
+        return launches
 
     def _concatenate(self, node: Node) -> list[Launch]:
         """One copy for each part, into its place."""
@@ -191,12 +229,6 @@ class Scheduler:
         return launches
 
 
-def _matmul(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
-    a, b = inputs
-    k = node.inputs[0].shape[-1]
-    return matmul.node_launches(node.shape, a, b, out, k, node.dtype, s.target, s.threads)
-
-
 def _scan(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
     op, dtype = node.structure.op, node.inputs[0].dtype
     wide = dtype.compute if op.function.startswith("arg") else accumulator(dtype)
@@ -243,7 +275,6 @@ CONVOLUTIONS = {
 TEMPLATES: dict[str, Template] = {
     "searchsorted": _searchsorted,
     "compact": _compact,
-    "matmul": _matmul,
     "conv": _conv,
     "conv_input": _conv,
     "conv_weight": _conv,

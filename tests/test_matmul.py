@@ -1,0 +1,248 @@
+"""Products of matrices: against float64, against PyTorch, on each kind of processor, and their
+bits."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import twofold as tf
+from twofold import config, dtypes, engine
+from twofold.codegen import jit
+
+TARGETS = ("host", "x86-64-v2", "x86-64-v3")
+SIZES = [
+    (1, 1, 1),
+    (3, 5, 7),
+    (13, 17, 33),
+    (64, 100, 100),
+    (15, 700, 16),
+    (100, 70, 130),
+    (5, 0, 3),
+    (29, 9, 10),
+    (2, 1300, 300),
+    (150, 50, 200),
+]
+
+
+def random(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed + sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def tolerance(k: int, scale: float = 1.0) -> float:
+    return 4e-6 * max(k, 1) ** 0.5 * scale
+
+
+def layouts(x: np.ndarray) -> list[tf.Tensor]:
+    """Tensors equal to x: dense, transposed, a slice with gaps, and every other element."""
+    m, n = x.shape
+    wide = np.full((m + 2, n + 3), np.nan, x.dtype)
+    wide[1:-1, 2:-1] = x
+    sparse = np.full((m, 2 * n), np.nan, x.dtype)
+    sparse[:, ::2] = x
+    return [
+        tf.tensor(x),
+        tf.tensor(np.ascontiguousarray(x.T)).T,
+        tf.tensor(wide)[1:-1, 2:-1],
+        tf.tensor(sparse)[:, ::2],
+    ]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_every_layout(size: tuple[int, int, int], target: str) -> None:
+    m, k, n = size
+    a, b = random(m, k), random(k, n, seed=1)
+    want = a.astype(np.float64) @ b
+    with config.override(target=target):
+        results = [(x @ y).numpy() for x, y in itertools.product(layouts(a), layouts(b))]
+    for got in results:
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=tolerance(k))
+        assert got.tobytes() == results[0].tobytes()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", [d.name for d in dtypes.FLOATS])
+def test_floats(name: str, target: str) -> None:
+    torch = pytest.importorskip("torch")
+    for m, k, n in [(3, 5, 7), (33, 70, 40), (1, 900, 10)]:
+        a, b = torch.randn(m, k), torch.randn(k, n)
+        a, b = a.to(getattr(torch, name)), b.to(getattr(torch, name))
+        want = (a.double() @ b.double()).to(a.dtype).double().numpy()
+        dtype = getattr(tf, name)
+        with config.override(target=target):
+            x = tf.tensor(a.float().numpy()).to(dtype)
+            y = tf.tensor(b.float().numpy()).to(dtype)
+            if name == "float64":
+                x, y = tf.tensor(a.numpy()), tf.tensor(b.numpy())
+            got = (x @ y).to(tf.float64).numpy()
+            turned = (y.T @ x.T).T.to(tf.float64).numpy()
+        digits = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 1e-5, "float64": 1e-12}[name]
+        np.testing.assert_allclose(got, want, rtol=digits, atol=digits * k**0.5 / 4)
+        np.testing.assert_array_equal(got, turned)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", [d.name for d in dtypes.INTEGERS])
+def test_integers_wrap_around(name: str, target: str) -> None:
+    info = np.iinfo(name)
+    rng = np.random.default_rng(0)
+    for m, k, n in [(3, 5, 7), (20, 70, 40), (1, 9, 1)]:
+        a = rng.integers(info.min, info.max, (m, k), name, endpoint=True)
+        b = rng.integers(info.min, info.max, (k, n), name, endpoint=True)
+        with config.override(target=target):
+            got = (tf.tensor(a) @ tf.tensor(b)).numpy()
+            turned = (tf.tensor(b).T @ tf.tensor(a).T).T.numpy()
+        np.testing.assert_array_equal(got, a @ b)
+        np.testing.assert_array_equal(turned, a @ b)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((4,), (4,)),
+        ((4,), (4, 3)),
+        ((3, 4), (4,)),
+        ((5, 3, 4), (4,)),
+        ((4,), (5, 4, 3)),
+        ((5, 3, 4), (5, 4, 2)),
+        ((5, 3, 4), (4, 2)),
+        ((3, 4), (5, 4, 2)),
+        ((2, 1, 3, 4), (5, 4, 2)),
+        ((2, 5, 3, 4), (2, 1, 4, 6)),
+        ((0, 3, 4), (0, 4, 2)),
+        ((2, 3, 0), (2, 0, 4)),
+        ((2, 0, 3), (2, 3, 4)),
+        ((2, 40, 30), (2, 30, 50)),
+    ],
+    ids=str,
+)
+def test_stacks_and_vectors(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    a, b = random(*shapes[0]), random(*shapes[1], seed=1)
+    got = (tf.tensor(a) @ tf.tensor(b)).numpy()
+    want = np.matmul(a.astype(np.float64), b)
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+def test_stacks_that_do_not_merge() -> None:
+    a, b = random(3, 2, 7, 5), random(2, 3, 5, 6, seed=1)
+    got = tf.tensor(a).permute(1, 0, 2, 3) @ tf.tensor(b)
+    want = a.transpose(1, 0, 2, 3).astype(np.float64) @ b
+    np.testing.assert_allclose(got.numpy(), want, rtol=1e-5, atol=1e-5)
+
+
+def test_bits_do_not_depend_on_threads() -> None:
+    for m, k, n in [(64, 1000, 100), (300, 300, 300), (1, 3000, 500), (20, 5000, 25)]:
+        a, b = random(m, k), random(k, n, seed=1)
+        results = []
+        for threads in (1, 2, 3, 7):
+            with config.override(threads=threads):
+                results.append((tf.tensor(a) @ tf.tensor(b)).numpy().tobytes())
+        assert len(set(results)) == 1
+
+
+def test_special_values_stay_in_their_rows_and_columns() -> None:
+    a, b = random(20, 30), random(30, 20, seed=1)
+    a[3, 4], b[6, 19] = np.nan, np.inf
+    with np.errstate(all="ignore"):
+        want = a.astype(np.float64) @ b
+    got = (tf.tensor(a) @ tf.tensor(b)).numpy()
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
+
+
+def launches(*tensors: tf.Tensor) -> int:
+    """Launches that computing the tensors takes."""
+    nodes = [t._node() for t in tensors]
+    return len(engine.plan_graph(nodes).memory.launches)
+
+
+def work(a: tf.Tensor, b: tf.Tensor, bias: tf.Tensor, rest: tf.Tensor) -> list[tf.Tensor]:
+    y = a @ b
+    h = (y + bias).relu()
+    return [h * rest, h, (y * 0.25).tanh()]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("size", [(3, 5, 7), (40, 50, 33), (13, 700, 64)], ids=str)
+def test_work_on_a_product_keeps_its_bits(
+    size: tuple[int, int, int], name: str, target: str
+) -> None:
+    m, k, n = size
+    dtype = getattr(tf, name)
+    arrays = [random(m, k), random(k, n, seed=1), random(n, seed=2), random(m, n, seed=3)]
+    with config.override(target=target):
+        a, b, bias, rest = (tf.tensor(x).to(dtype) for x in arrays)
+        engine.flush()
+        fused = [t.to(tf.float64).numpy() for t in work(a, b, bias, rest)]
+        y = a @ b
+        engine.flush()
+        h = y + bias
+        engine.flush()
+        h = h.relu()
+        engine.flush()
+        cut = [t.to(tf.float64).numpy() for t in (h * rest, h, (y * 0.25).tanh())]
+    for got, want in zip(fused, cut):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_work_on_a_product_is_one_launch() -> None:
+    a, b, bias = tf.tensor(random(8, 9)), tf.tensor(random(9, 40)), tf.tensor(random(40))
+    rest = tf.tensor(random(8, 40))
+    engine.flush()
+    assert launches((a @ b + bias).relu()) == 1
+    assert launches(*work(a, b, bias, rest)) == 1
+    stack = tf.tensor(random(3, 8, 9)).requires_grad_(False)
+    engine.flush()
+    assert launches((stack @ stack.transpose(1, 2) * 0.5).exp()) == 1
+
+
+def test_a_raw_product_is_kept_where_it_is_read() -> None:
+    a, b = random(30, 20), random(20, 50, seed=1)
+    y = tf.tensor(a) @ tf.tensor(b)
+    z, total = y.exp(), y.sum(0)
+    want = a.astype(np.float64) @ b
+    np.testing.assert_allclose(z.numpy(), np.exp(want), rtol=1e-4)
+    np.testing.assert_allclose(total.numpy(), want.sum(0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(y.numpy(), want, rtol=1e-4, atol=1e-5)
+
+
+def test_backward_after_the_value_was_looked_at() -> None:
+    a = tf.tensor(random(6, 5)).requires_grad_()
+    b = tf.tensor(random(5, 40, seed=1))
+    y = tf.nn.functional.gelu(a @ b)
+    assert np.isfinite(y.detach().numpy()).all()
+    y.sum().backward()
+    assert a.grad is not None
+    step = 1e-3
+    up, down = a.detach().numpy().copy(), a.detach().numpy().copy()
+    up[2, 3] += step
+    down[2, 3] -= step
+    with tf.no_grad():
+        high, low = (
+            tf.nn.functional.gelu(tf.tensor(x).double() @ b.double()).sum().item()
+            for x in (up, down)
+        )
+    assert abs((high - low) / (2 * step) - a.grad.numpy()[2, 3]) < 1e-2
+
+
+def test_a_reader_that_waits_for_the_product_does_not_join_it() -> None:
+    a, b = random(12, 12), random(12, 12, seed=1)
+    y = tf.tensor(a) @ tf.tensor(b)
+    share = y / y.sum()
+    want = a.astype(np.float64) @ b
+    np.testing.assert_allclose(share.numpy(), want / want.sum(), rtol=1e-3, atol=1e-4)
+
+
+def test_sizes_do_not_compile_anew() -> None:
+    w = tf.tensor(random(64, 48))
+    for m in (2, 30, 500):
+        (tf.tensor(random(m, 64)) @ w).numpy()
+    before = jit.counts["compiled"] + jit.counts["from_disk"]
+    for m in range(3, 53):
+        (tf.tensor(random(m, 64)) @ w).numpy()
+    assert jit.counts["compiled"] + jit.counts["from_disk"] - before <= 2
