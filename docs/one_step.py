@@ -26,6 +26,7 @@ from twofold.explanation import picture
 from twofold.graph.node import postorder
 from twofold.graph.text import Graph
 from twofold.kernels.loops import LoopKernel
+from twofold.kernels.matmul import MatmulSpec
 from twofold.kernels.memory import PlannedLaunch
 from twofold.kernels.text import kernel_text
 
@@ -139,8 +140,9 @@ def _kernels(planned: engine.Planned) -> str:
 def _loops(launches: list[PlannedLaunch]) -> str:
     found = {}
     for p in launches:
-        if isinstance(p.spec, LoopKernel):
-            found.setdefault(kernel_text(p.spec), p.source.label)
+        spec = p.spec.finish if isinstance(p.spec, MatmulSpec) else p.spec
+        if isinstance(spec, LoopKernel):
+            found.setdefault(kernel_text(spec), p.source.label)
     return "\n\n".join(f"{label}:\n{text}" for text, label in found.items())
 
 
@@ -156,13 +158,9 @@ def _memory(planned: engine.Planned) -> str:
 
 
 def _smallest_loop(launches: list[PlannedLaunch]) -> int:
-    """The last loop kernel over one axis: the update of a weight."""
-    plain = [
-        k
-        for k, p in enumerate(launches)
-        if isinstance(p.spec, LoopKernel) and p.spec.n_outer == 1 and not p.spec.n_inner
-    ]
-    return plain[-1]
+    """The loop kernel of fewest axes."""
+    loops = {k: p.spec for k, p in enumerate(launches) if isinstance(p.spec, LoopKernel)}
+    return min(loops, key=lambda k: loops[k].n_outer + loops[k].n_inner)
 
 
 def _code(launch: PlannedLaunch) -> tuple[str, str]:
@@ -256,9 +254,10 @@ looked up. It is not known yet, so the graph is compiled. Passes rewrite it, in 
 _KERNELS = """\
 ## 5. Kernels
 
-The graph is cut into kernels. Products run from templates with register tiles; everything else is
-fused into loops: a node is computed where it is read, unless its value must lie in memory. Here are
-the {n} launches, with the names of the last graph above:
+The graph is cut into kernels. Products run from templates with register tiles, and elementwise work
+on a product (an activation, its gradient, the update of a weight) is done tile by tile as the sums
+are complete; everything else is fused into loops: a node is computed where it is read, unless its
+value must lie in memory. Here are the {n} launches, with the names of the last graph above:
 """
 _PICTURE = """\
 ![The graph, one colour for each kernel](one_step.svg)
@@ -266,7 +265,7 @@ _PICTURE = """\
 _LOOPS = """\
 ## 6. Loop nests
 
-The loop kernels as nests. `a`, `b`, ... are operands, `:` marks a stride given at run time (so that
+The loop kernels, and what is done with products, as nests. `a`, `b`, ... are operands, `:` marks a stride given at run time (so that
 other sizes need no new kernel), `*lanes` the axis that vector lanes lie along:
 """
 _MEMORY = """\
@@ -279,8 +278,7 @@ _CODE = """\
 ## 8. LLVM
 
 Each kernel becomes LLVM IR, already with vectors, through llvmlite's builder. This is the inner
-loop of launch {k}, the update of a parameter, for {target}, after LLVM's own passes
-(llvmlite {llvmlite}):
+loop of launch {k} for {target}, after LLVM's own passes (llvmlite {llvmlite}):
 """
 _ASSEMBLY = """\
 ## 9. Assembly

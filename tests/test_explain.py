@@ -47,7 +47,7 @@ def test_it_tells_kernels_and_why_they_were_compiled(capsys: pytest.CaptureFixtu
     assert program.reason is not None
     assert "def graph(" in program.graph and "matmul" in program.recorded
     labels = [k.label for k in program.kernels]
-    assert labels.count("matmul") == 2
+    assert sum(label.startswith("matmul") for label in labels) == 2
     for kernel in program.kernels:
         assert kernel.stores and kernel.n_bytes > 0 and 0 <= kernel.seconds < 1 and kernel.text
     assert any(k.inlined for k in program.kernels)
