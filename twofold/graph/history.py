@@ -69,7 +69,7 @@ class History:
             return "attributes: an axis, a slice, a constant or a shape within the graph differs"
         if old.options != new.options:
             return f"options: {_difference(old.options, new.options)}"
-        return "gradients: other values are kept for a later backward"
+        return "order: the same graph, with leaves first used in another order or other values kept"
 
 
 def _difference(old: object, new: object) -> str:
