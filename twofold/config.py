@@ -47,12 +47,28 @@ def _from_environment() -> Config:
     return Config(
         backend=backend,
         target=machine.target_for(get("TWOFOLD_TARGET", "host")).name,
-        threads=int(get("TWOFOLD_THREADS") or get("OMP_NUM_THREADS") or machine.cores()),
-        debug=int(get("TWOFOLD_DEBUG") or 0),
+        threads=_threads(),
+        debug=_whole("TWOFOLD_DEBUG", get("TWOFOLD_DEBUG") or "0", 0, 6),
         cache_dir=cache_dir,
         trap_nan=get("TWOFOLD_TRAP_NAN", "") not in ("", "0"),
         verify=get("TWOFOLD_VERIFY", get("TWOFOLD_DEBUG", "")) not in ("", "0"),
     )
+
+
+def _whole(name: str, text: str, least: int, most: int) -> int:
+    """The number in an environment variable."""
+    if not text.strip().isdecimal() or not least <= int(text) <= most:
+        raise ValueError(f"[{name}] must be a whole number from {least} to {most}; got {text!r}")
+    return int(text)
+
+
+def _threads() -> int:
+    """TWOFOLD_THREADS, else OMP_NUM_THREADS (of whose list the first counts), else all cores."""
+    for name in ("TWOFOLD_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(name)
+        if text:
+            return _whole(name, text.split(",")[0], 1, 1024)
+    return machine.cores()
 
 
 _current = [_from_environment()]

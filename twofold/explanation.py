@@ -138,8 +138,9 @@ def explain(
 
     engine.observers.append(observe)
     try:
-        result = function(*args, **kwargs)
-        engine.realize([t._node() for t in _tensors(result)])
+        with config.override(backend="native"):
+            result = function(*args, **kwargs)
+            engine.realize([t._node() for t in _tensors(result)])
     finally:
         engine.observers.remove(observe)
     explanation = Explanation(result, reports)
