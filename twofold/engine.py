@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -130,18 +131,22 @@ def realize(nodes: Sequence[Node]) -> None:
     """Give `nodes`, and every live storage, their values."""
     if recorder.observer is not None and recorder.observer.broken is None:
         recorder.observer.broken = user_location() or ("unknown", 0, "")
-    roots = roots_of(nodes)
-    try:
-        if roots:
-            if config.current().backend == "reference":
-                _run_reference(roots)
-            else:
-                _run_native(roots)
-            for root in roots:
-                _let_go(root)
-    finally:
-        # After an error too: what failed is then run again only if it is asked for.
-        recorder.advance()
+    with _one_at_a_time:
+        roots = roots_of(nodes)
+        try:
+            if roots:
+                if config.current().backend == "reference":
+                    _run_reference(roots)
+                else:
+                    _run_native(roots)
+                for root in roots:
+                    _let_go(root)
+        finally:
+            # After an error too: what failed is then run again only if it is asked for.
+            recorder.advance()
+
+
+_one_at_a_time = threading.RLock()
 
 
 def roots_of(nodes: Sequence[Node]) -> list[Node]:
@@ -224,15 +229,22 @@ def _key(roots: list[Node]) -> tuple:
 
 
 def _candidates(roots: list[Node]) -> list[Node]:
-    """Pending nodes that a later backward may read, in an order that the structure fixes."""
-    live = [r for r in roots if r.structure.requires_grad and not r.released]
-    if not live:
-        return []
-    return [
-        n
-        for n in postorder(live, pending_only=True)
-        if n.value is None and n.structure.requires_grad and not n.released
-    ]
+    """Pending nodes besides the roots that a later backward may read, in an order that the structure
+    fixes: those that gradients of the roots pass through."""
+    found: list[Node] = []
+    seen = {id(root) for root in roots}
+    stack = [r for r in roots if r.structure.requires_grad and not r.released]
+    while stack:
+        node = stack.pop()
+        if node.structure.op.starts_gradient:
+            continue
+        for x in node.inputs:
+            s = x.structure
+            if s.requires_grad and x.value is None and not x.released and id(x) not in seen:
+                seen.add(id(x))
+                found.append(x)
+                stack.append(x)
+    return found
 
 
 def plan_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Planned:

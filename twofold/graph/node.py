@@ -10,6 +10,7 @@ numbered by their first use since the last flush: `Recorder.leaves` holds them i
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -147,10 +148,11 @@ class Recorder:
 
     def advance(self) -> None:
         """Start a new epoch: leaves are numbered anew."""
-        self.epoch += 1
-        self.flush_at = self.serial + config.current().pending_limit
-        self.leaves = []
-        self.pending = []
+        with _numbering:
+            self.epoch += 1
+            self.flush_at = self.serial + config.current().pending_limit
+            self.leaves = []
+            self.pending = []
         if len(self.table) > _TABLE_LIMIT:
             self.table.clear()
             self.types.clear()
@@ -255,18 +257,23 @@ def refresh(node: Node) -> None:
 
 
 def _number(node: Node) -> None:
-    """Key a node that has a value by the order of its first use."""
+    """Key a node that has a value by the order of its first use. Locked, since data loaders record
+    in threads of their own."""
     rec = recorder
     s = node.structure
     scalar = s.op is LEAF and s.attrs[0]
-    table_key = (len(rec.leaves), s.shape, s.dtype, s.type.device, s.requires_grad, scalar)
-    found = rec.table.get(table_key)
-    if found is None:
-        found = rec.structure(LEAF, (scalar,), s.type, s.requires_grad)
-        rec.table[table_key] = found
-    rec.leaves.append(node)
-    node.key = found.key
-    node.epoch = rec.epoch
+    with _numbering:
+        table_key = (len(rec.leaves), s.shape, s.dtype, s.type.device, s.requires_grad, scalar)
+        found = rec.table.get(table_key)
+        if found is None:
+            found = rec.structure(LEAF, (scalar,), s.type, s.requires_grad)
+            rec.table[table_key] = found
+        rec.leaves.append(node)
+        node.key = found.key
+        node.epoch = rec.epoch
+
+
+_numbering = threading.Lock()
 
 
 _PACKAGE = __name__.rsplit(".", 2)[0]
