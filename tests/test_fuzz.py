@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from fuzz import Maker, check, smaller, still_fails
+from fuzz import Maker, Program, check, smaller, still_fails
 
 COUNT = int(os.environ.get("TWOFOLD_FUZZ") or 200)
 FIRST = int(os.environ.get("TWOFOLD_FUZZ_FROM") or 0)
@@ -24,3 +24,27 @@ def test_programs(first: int) -> None:
         if wrong is not None:
             least = smaller(program, still_fails)
             pytest.fail(f"seed {seed}: {check(least)}\n\n{least}", pytrace=False)
+
+
+FOUND = {
+    "a constant looked at, then made again by a rewrite": """
+v0 = tf.zeros((), dtype=tf.int64)
+look(v0)
+v1 = leaf(0, (1,), 'int32')
+look(v1)
+v2 = v1.argmax(0)
+""",
+    "a number of bfloat16 by the references": """
+v0 = leaf(0, (7,), 'bfloat16')
+v1 = v0.masked_fill(v0 > 0, 0.25)
+""",
+}
+"""What went wrong once."""
+
+
+@pytest.mark.parametrize("text", FOUND.values(), ids=FOUND)
+def test_found(text: str) -> None:
+    """Programs that the fuzzer found and that have been mended since."""
+    lines = text.strip().splitlines()
+    names = {line.split()[0] for line in lines if " = " in line}
+    assert check(Program(lines, names)) is None

@@ -152,7 +152,8 @@ def constant(value: float, dtype: DType) -> Node:
     wide = np.float64 if dtype.is_floating_point else np.int64
     data = wide(value).tobytes()
     found = _constants.get((dtype, data))
-    if found is None:
+    # One that a user looked at has its value, and so is a leaf of later graphs, not a constant.
+    if found is None or found.value is not None:
         found = _constants[dtype, data] = make_node(CONSTANT, (), (dtype, data))
     return found
 
