@@ -101,14 +101,16 @@ class Program:
 
 
 def leaf(seed: int, shape: Sequence[int], dtype: str, requires_grad: bool = False) -> Tensor:
-    """A tensor of small multiples of 1/8, or small integers: sums and products stay exact."""
+    """A tensor of small integers, small multiples of 1/8 (with which sums stay exact), or, where
+    the seed is odd, of any floats (with which the order of sums shows)."""
     rng = np.random.default_rng(seed)
     if dtype == "bool":
         return tf.tensor(rng.integers(0, 2, shape).astype(bool))
     low = 0 if dtype == "uint8" else -9
     values = rng.integers(low, 10, shape)
     if dtype in FLOATS:
-        made = tf.tensor(values / 8, dtype=getattr(tf, dtype))
+        wide = rng.standard_normal(shape) if seed % 2 else values / 8
+        made = tf.tensor(wide, dtype=getattr(tf, dtype))
         return made.requires_grad_() if requires_grad else made
     return tf.tensor(values, dtype=getattr(tf, dtype))
 

@@ -16,7 +16,7 @@ from ..machine import Target
 from ..ops import scalar
 from ..ops.scalar import Expr, postorder
 from .launch import Array, Buffer, Launch
-from .loops import Access, LoopKernel, Reduce, Stage, Store, chunk_rows
+from .loops import Access, LoopKernel, Reduce, Stage, Store, chunk_rows, joined
 
 SMALL_BYTES = 32 << 10
 """Kernels that touch fewer bytes run on one thread."""
@@ -138,17 +138,20 @@ def _add_axis(kernel: LoopKernel) -> LoopKernel:
 def _merge(
     kernel: LoopKernel, extents: tuple[int, ...], arrays: list[Operand]
 ) -> tuple[LoopKernel, tuple[int, ...], list[Operand]]:
-    """Make one of neighbouring axes that every operand walks as one."""
+    """Make one of neighbouring axes that every operand walks as one; of the inner axes those that
+    are `joined`, which a partition makes sure of."""
+    frozen = len(extents) - joined(extents[kernel.n_outer :], kernel.vector)
     indexed = {e.attr for e in postorder(*_exprs(kernel)) if e.op == "index"}
     a = 0
     while a + 1 < len(extents):
-        border = a + 1 == kernel.n_outer
+        border = a + 1 == kernel.n_outer or kernel.n_outer <= a < frozen
         joins = not border and not indexed & {a, a + 1}
         if joins and all(s[a] == s[a + 1] * extents[a + 1] for _, s in arrays):
             axes: list[int | None] = []
             for k in range(len(extents)):
                 axes.append(None if k == a else k - (k > a))
             kernel = _renumber(kernel, axes, kernel.n_outer - (a + 1 < kernel.n_outer))
+            frozen -= a < kernel.n_outer
             extents = (*extents[:a], extents[a] * extents[a + 1], *extents[a + 2 :])
             arrays = [(x, (*s[:a], *s[a + 1 :])) for x, s in arrays]
             indexed = {k - (k > a) for k in indexed}

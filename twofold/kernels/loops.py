@@ -105,6 +105,26 @@ class LoopKernel:
     split: str = ""  # "", or "partial" for the first half of a kernel split over chunks
 
 
+RUN = 512
+"""Rows of at least so many elements are walked one by one; shorter ones as if they were one."""
+
+
+def joined(inner: tuple[int, ...], vector: str) -> int:
+    """How many of the last inner axes (of extents above 1, neighbours in the array) are walked as
+    one. By the extents alone, for the order of a sum follows from it.
+
+    >>> joined((8, 3, 700), "inner"), joined((8, 100, 7), "inner"), joined((8, 3, 700), "outer")
+    (1, 2, 3)
+    """
+    if vector == "outer":
+        return len(inner)
+    count, run = 1, inner[-1] if inner else 1
+    while count < len(inner) and run < RUN:
+        count += 1
+        run *= inner[-count]
+    return count
+
+
 def chunk_rows(inner: tuple[int, ...], vector: str) -> int:
     """Positions of the first inner axis that make one chunk of a reduction."""
     rest = 1

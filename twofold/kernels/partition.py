@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import prod
 
 from ..graph.node import LEAF, Node
 from ..ops.scalar import Expr, postorder
 from . import conv
 from .affine import Affine
+from .loops import joined
 from .lower import Cut, Lowering, view
 
 MAX_OPS = 160
@@ -218,9 +220,42 @@ def _lowered(p: Partition, node: Node) -> Expr:
     if node.structure.op.kind == "reduce":
         x = node.inputs[0]
         lowering = Lowering(x.shape, p.number)
-        return lowering.lower(x, lowering.axes(range(len(x.shape))))
+        expr = lowering.lower(x, lowering.axes(range(len(x.shape))))
+        if _is_ordered(node) and not _walks_joined(x.shape, node.structure.attrs[0], expr):
+            raise Cut(x)
+        return expr
     lowering = Lowering(node.shape, p.number)
     return lowering.body(node, lowering.axes(range(len(node.shape))))
+
+
+def _is_ordered(node: Node) -> bool:
+    """Whether the value depends on the order in which elements are reduced."""
+    return node.structure.op.name in ("sum", "prod") and node.dtype.is_floating_point
+
+
+def _walks_joined(domain: tuple[int, ...], reduced: tuple[int, ...], expr: Expr) -> bool:
+    """Whether the axes that a reduction joins can be walked as one wherever `expr` reads. If not,
+    the order of its sums would tell what it is fused with."""
+    axes = [a for a in reduced if domain[a] != 1]
+    last = max((a for a, n in enumerate(domain) if n > 1), default=-1)
+    vector = "inner" if last in reduced else "outer"
+    axes = axes[len(axes) - joined(tuple(domain[a] for a in axes), vector) :]
+    pairs = []
+    for a, b in reversed(list(pairwise(axes))):
+        if prod(domain[a + 1 : b]) != 1:
+            break
+        pairs.append((a, b))
+    if not pairs:
+        return True
+    moving = {a for pair in pairs for a in pair}
+    for e in postorder(expr):
+        if e.op == "index" and e.attr in moving:
+            return False
+        if e.op == "load":
+            step = dict(e.attr.position.terms)
+            if any(step.get(a, 0) != step.get(b, 0) * domain[b] for a, b in pairs):
+                return False
+    return True
 
 
 def _group(p: Partition) -> None:
@@ -325,6 +360,7 @@ def may_join(p: Partition, group: Group, node: Node) -> Member | None:
     if group.kind != "loops":
         return None
     reduces = node.structure.op.kind == "reduce"
+    axes: tuple[int, ...] = ()
     shape = node.inputs[0].shape if reduces else node.shape
     if len(group.members) >= MAX_STORES:
         return None
@@ -345,6 +381,11 @@ def may_join(p: Partition, group: Group, node: Node) -> Member | None:
     else:
         return None
     member = _member(p, group, node, level, over)
+    everyone = [member, *group.members]
+    if any(_is_ordered(m.node) for m in everyone) and not all(
+        _walks_joined(group.domain, group.reduced or axes, m.expr) for m in everyone
+    ):
+        return None
     bit = 1 << group.position
     inside = {m.number: m for m in group.members}
     walks_again = False
