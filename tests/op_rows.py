@@ -70,7 +70,7 @@ class Row:
     `special`: also check NaN, infinities, zeros, the largest and the smallest.
     `torch_special`: PyTorch agrees on those, too.
     `grad`: gradients exist and are right; `grad_inputs` limits the inputs they are taken for.
-    `curved`: second gradients are checked, too.
+    `curved`: second gradients are checked, too. `batches`: it has a batching rule.
     """
 
     cases: tuple[Case, ...]
@@ -87,6 +87,7 @@ class Row:
     grad: bool = True
     grad_inputs: tuple[int, ...] | None = None
     curved: bool = True
+    batches: bool = True
     errors: tuple[Error, ...] = ()
 
 
@@ -402,6 +403,48 @@ def _torch_scatter(mode: str) -> Callable[..., Any]:
         return x.scatter_reduce(1, wide, v, mode)
 
     return apply
+
+
+def _half_true(rng: np.random.Generator, shape: Shape, dtype: DType, k: int) -> np.ndarray:
+    """Masks of which half, rounded down, is true; else any values."""
+    if dtype is dtypes.bool_ and k == 0:
+        n = shape[-1]
+        rows = [rng.permutation(n) < n // 2 for _ in range(math.prod(shape[:-1]))]
+        return np.array(rows, bool).reshape(shape)
+    return _apart(rng, shape, dtype, k)
+
+
+def _sorted_first(rng: np.random.Generator, shape: Shape, dtype: DType, k: int) -> np.ndarray:
+    x = _small(rng, shape, dtype, k)
+    return np.sort(x, -1) if k == 0 else x
+
+
+def _torch_top(x: Any, k: int, largest: bool) -> Any:
+    if not x.dtype.is_floating_point:
+        raise NoPeer  # which of equals come first is not said
+    return torch.topk(x, k, 1, largest=largest)[1]
+
+
+SCANNED = [(2, 5, 3), (1, 33, 1), (3, 1, 4), (0, 4, 2), (2, 0, 3), (1, 7, 130), (1, 1100, 1)]
+
+
+def _scan(function: Any, arity: int = 1, **options: Any) -> Row:
+    """A scan along the middle axis, both ways."""
+
+    def both_ways(x: Any, reverse: bool) -> Any:
+        return torch.flip(function(torch.flip(x, (1,))), (1,)) if reverse else function(x)
+
+    cases = tuple(Case((s,) * arity, (way,)) for s in SCANNED for way in (False, True))
+    errors = (Error((((3, 4), F32),) * arity, (False,), RuntimeError, "(B, N, R)"),)
+    peer = None if function is None else both_ways
+    return Row(cases, **{"dtypes": NUMBERS, "torch": peer, "errors": errors, **options})
+
+
+def _running(function: Any) -> Row:
+    """The position of a running extreme."""
+    errors = (Error((((3, 4), F32),), (), RuntimeError, "(B, N, R)"),)
+    cases = tuple(Case((s,)) for s in SCANNED)
+    return Row(cases, NUMBERS, function, values=_apart, grad=False, errors=errors)
 
 
 def _scatter(mode: str, **options: Any) -> Row:
@@ -725,6 +768,77 @@ ROWS: dict[str, Row] = {
     "scatter_mul": _scatter("prod", grad_inputs=(0, 1), values=_factors),
     "scatter_max": _scatter("amax", grad_inputs=(0, 1)),
     "scatter_min": _scatter("amin", grad_inputs=(0, 1)),
+    "nonzero": Row(
+        tuple(Case(((n,),), (n // 2,)) for n in (9, 130, 0, 1)),
+        BOOL,
+        lambda mask, count: torch.nonzero(mask)[:, 0],
+        values=_half_true,
+        batches=False,
+        grad=False,
+    ),
+    "masked_select": Row(
+        tuple(
+            Case(((n,), (n,)), (n // 2,), (dtype,))
+            for n, dtype in [(9, F32), (130, F64), (0, F32), (9, BF16), (9, dtypes.int8)]
+        ),
+        BOOL,
+        lambda mask, x, count: torch.masked_select(x, mask),
+        values=_half_true,
+        batches=False,
+        grad_inputs=(1,),
+    ),
+    # Scans and sorting.
+    "cumsum": _scan(lambda x: torch.cumsum(x, 1, dtype=x.dtype), near="sum"),
+    "cumprod": _scan(lambda x: torch.cumprod(x, 1, dtype=x.dtype), near="sum", low=0.7, high=1.2),
+    "recurrence": _scan(None, 2, near="sum", low=-0.9, high=0.9),
+    "logcumsumexp": _scan(
+        lambda x: torch.logcumsumexp(x, 1), dtypes=FLOATS, near="ulps", ulps=16, zeros=1.0
+    ),
+    "cumargmax": _running(lambda x: torch.cummax(x, 1)[1]),
+    "cumargmin": _running(lambda x: torch.cummin(x, 1)[1]),
+    "argsort": Row(
+        tuple(
+            Case((shape,), (descending,))
+            for shape in [(3, 17), (2, 0), (0, 5), (1, 1), (2, 700)]
+            for descending in (False, True)
+        ),
+        ANY,
+        lambda x, descending: torch.argsort(x, dim=1, descending=descending, stable=True),
+        grad=False,
+        errors=(Error((((3,), F32),), (False,), RuntimeError, "takes rows"),),
+    ),
+    "argtop": Row(
+        tuple(
+            Case((shape,), (k, largest))
+            for shape, k in [((3, 17), 4), ((2, 5), 0), ((0, 5), 1), ((1, 1), 1), ((2, 700), 9)]
+            for largest in (True, False)
+        ),
+        ANY,
+        _torch_top,
+        values=_apart,
+        grad=False,
+        errors=(Error((((3, 4), F32),), (5, True), RuntimeError, "out of range"),),
+    ),
+    "searchsorted": Row(
+        tuple(
+            Case(shapes, (right,))
+            for shapes in [
+                ((3, 17), (3, 5)),
+                ((2, 0), (2, 3)),
+                ((1, 9), (1, 0)),
+                ((1, 130), (1, 70)),
+            ]
+            for right in (False, True)
+        ),
+        ANY,
+        lambda seq, v, right: torch.searchsorted(seq, v.contiguous(), right=right),
+        values=_sorted_first,
+        grad=False,
+        errors=(
+            Error((((3, 4), F32), ((2, 4), F32)), (False,), RuntimeError, "takes rows"),
+            Error((((3, 4), F32), ((3, 4), F64)), (False,), RuntimeError, "one dtype"),
+        ),
+    ),
     # Contractions.
     "matmul": Row(
         tuple(

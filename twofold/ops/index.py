@@ -379,6 +379,8 @@ class Nonzero(Compact):
     gradient = no_gradient
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
+        if types[0].dtype is not dtypes.bool_:
+            raise RuntimeError(f"[nonzero] takes a mask of bool; got {types[0]}")
         return Type((attrs[0],), dtypes.int64, types[0].device)
 
     def reference(
@@ -397,7 +399,7 @@ class MaskedSelect(Compact):
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         mask, x = types
-        if mask.shape != x.shape:
+        if mask.shape != x.shape or mask.dtype is not dtypes.bool_:
             raise RuntimeError(f"[masked_select] shapes do not fit; got {types}")
         return x.with_shape((attrs[0],))
 
