@@ -3,6 +3,8 @@ compiles in its first two steps only."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -113,3 +115,24 @@ def test_losses_are_pytorchs(row: tuple) -> None:
     assert np.mean(a[-10:]) < np.mean(a[:10])  # ten batches over and over
     if tf.config.current().backend == "native":
         assert programs[1] == programs[-1]
+
+
+FRESH = """
+import twofold as tf
+net = tf.nn.Sequential(tf.nn.Linear(7, 5), tf.nn.ReLU(), tf.nn.Linear(5, 3))
+optimizer = tf.optim.Adam(net.parameters())
+x, y = tf.tensor([[0.5] * 7] * 11), tf.tensor([1] * 11)
+for _ in range(4):
+    optimizer.zero_grad()
+    loss = tf.nn.functional.cross_entropy(net(x), y)
+    loss.backward()
+    optimizer.step()
+    print(len(tf.engine._programs), end=" ")
+"""
+
+
+@pytest.mark.skipif(tf.config.current().backend != "native", reason="counts programs")
+def test_the_first_step_of_a_process_has_the_structure_of_all() -> None:
+    """Initial values are one program, and all steps another."""
+    done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, check=True)
+    assert done.stdout == "2 2 2 2 "

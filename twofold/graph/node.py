@@ -240,6 +240,10 @@ def refresh(node: Node) -> None:
             stack.pop()
             _number(x)
             continue
+        if not x.inputs:  # a constant, which depends on no leaf: its key stays
+            stack.pop()
+            x.epoch = epoch
+            continue
         late = [i for i in x.inputs if i.epoch != epoch]
         if late:
             stack.extend(late)
