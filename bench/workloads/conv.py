@@ -87,6 +87,7 @@ add(
         _jax,
         flops=_flops,
         layouts="all",
+        peers=("torch", "jax"),  # compiled PyTorch calls the same convolutions
         target=1.0,
         quick=2,
     )
