@@ -35,11 +35,11 @@ def main() -> int:
     default = ["torch"] if args.quick else ["all"]
     peers = args.peer or default
     peers = list(ALL_PEERS) if "all" in peers else peers
-    peaks = [_peaks(args.threads, 0.1 if args.quick else 0.5)]
-    print(_peaks_text(peaks[0]), flush=True)
+    peaks = [_peaks(threads, 0.1 if args.quick else 0.5) for threads in sorted({1, args.threads})]
+    print("\n".join(map(_peaks_text, peaks)), flush=True)
     done: list[CaseResult] = []
     for name in names:
-        done += _run(table[name], args, peers, peaks[0])
+        done += _run(table[name], args, peers, peaks[-1])
     print("\n" + summary_text(done))
     if args.json:
         Path(args.json).write_text(json.dumps(as_json(done, peaks), indent=1) + "\n")

@@ -10,6 +10,8 @@ from math import exp, log
 from statistics import quantiles
 from typing import Any
 
+from twofold import machine
+
 from .peaks import Peaks
 from .run import CaseResult, Result
 
@@ -133,7 +135,7 @@ def summary_text(cases: Sequence[CaseResult]) -> str:
 def as_json(cases: Sequence[CaseResult], peaks: Sequence[Peaks]) -> dict[str, Any]:
     """All of it, samples included."""
     return {
-        "machine": {"processor": platform.processor() or platform.machine(), **versions()},
+        "machine": {"processor": machine.target_for("host").cpu, **versions()},
         "peaks": [{**asdict(p), "bandwidth": p.bandwidth} for p in peaks],
         "cases": [
             {

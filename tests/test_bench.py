@@ -12,6 +12,7 @@ import pytest
 
 from bench import peaks, report
 from bench.run import CaseResult, Result, _compare, run_workload
+from bench.table import tables
 from bench.workload import Workload, load_all
 from twofold import machine
 
@@ -92,3 +93,19 @@ def test_peaks_are_of_the_size_of_a_processor() -> None:
 )
 def test_durations_have_a_unit_that_suits(seconds: float, text: str) -> None:
     assert report.duration(seconds) == text
+
+
+def test_measurements_become_a_table(tmp_path: Path) -> None:
+    table = load_all()
+    case = CaseResult(
+        table["softmax"],
+        "4096x4096",
+        2,
+        [Result("twofold", [2e-3], peak=1 << 28), Result("torch", [4e-3], peak=1 << 29)],
+    )
+    file = tmp_path / "a.json"
+    found = report.as_json([case], [peaks.Peaks(2, 2e11, 4e10, 8e10)])
+    file.write_text(json.dumps(found), encoding="utf-8")
+    text = tables([file])
+    assert "| 4096x4096 | 2 | 2 ms | 84 % | 4 ms, torch | 2.00 | 256 MB, 512 MB |" in text
+    assert "| 2 | 200 GFLOP/s | 40.0 GB/s | 80.0 GB/s |" in text

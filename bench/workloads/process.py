@@ -145,10 +145,11 @@ def _resident() -> int:
 
 
 def _memory(f: Framework, steps: int, shapes: int) -> float:
-    """Bytes that the process grows by each step, from the end of the first step to the last."""
+    """Bytes that the process grows by each step, from the end of a first step, of the largest
+    shape, to the last."""
     t = f.module
     weights = _weights(t)
-    _mlp_step(t, weights, 1)
+    _mlp_step(t, weights, shapes)
     before = _resident()
     for k in range(steps):
         _mlp_step(t, weights, 1 + k % shapes)
