@@ -1,4 +1,4 @@
-"""The cache of compiled kernels on disk survives damage to its files and the death of its writers."""
+"""The cache of compiled kernels on disk survives damaged files and dying writers."""
 
 from __future__ import annotations
 

@@ -105,6 +105,7 @@ class Partition:
         self.roots = {id(strip(r)) for r in roots}
         self.groups: list[Group] = []
         self.home: dict[int, Group] = {}
+        self.members: dict[tuple, Member] = {}
         _decide(self, roots)
         _group(self)
 
@@ -339,13 +340,18 @@ def _join(p: Partition, group: Group, member: Member) -> None:
 
 
 def _member(p: Partition, group: Group, node: Node, level: str, axes: Sequence[int]) -> Member:
-    lowering = Lowering(group.domain, p.number)
-    if level == "reduce":
-        expr = lowering.lower(node.inputs[0], lowering.axes(axes))
-    else:
-        expr = lowering.body(node, lowering.axes(axes))
-    refs = tuple(e for e in postorder(expr) if e.op == "load")
-    return Member(node, p.numbers[id(node)], level, expr, refs)
+    """`node` over the axes of a group. The same for all groups of one domain, so made once."""
+    key = (id(node), level, group.domain, tuple(axes))
+    found = p.members.get(key)
+    if found is None:
+        lowering = Lowering(group.domain, p.number)
+        if level == "reduce":
+            expr = lowering.lower(node.inputs[0], lowering.axes(axes))
+        else:
+            expr = lowering.body(node, lowering.axes(axes))
+        refs = tuple(e for e in postorder(expr) if e.op == "load")
+        found = p.members[key] = Member(node, p.numbers[id(node)], level, expr, refs)
+    return found
 
 
 def may_join(p: Partition, group: Group, node: Node) -> Member | None:
