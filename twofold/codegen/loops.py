@@ -7,41 +7,58 @@ from collections.abc import Callable, Sequence
 from llvmlite import ir
 
 from .. import dtypes
+from ..abi import ALIGNMENT
 from ..dtypes import DType
-from ..kernels.loops import LANES, LoopKernel, Reduce, Store
+from ..kernels.loops import DEAR, LANES, TURN_LANES, LoopKernel, Reduce, Store
 from ..machine import Target
 from ..ops.scalar import Expr, postorder
+from . import tiles
 from .build import POINTER, Words, i64, iota, kernel_function, loop, note_error, splat
 from .scalar import ExprEmitter, emit_const, emit_operation, llvm_type, load, memory_type, store
+from .vecmath import intrinsic
 
 _COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
-_DEAR = frozenset(
-    "exp exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan sinh cosh tanh asinh "
-    "acosh atanh erf erfc erfinv lgamma digamma sigmoid pow atan2 hypot random_bits".split()
-)
+
+
+STEPS_AHEAD = 8
+"""How far ahead a walk of long steps asks for memory."""
 
 
 def emit(kernel: LoopKernel, target: Target) -> ir.Module:
     """The module of a loop kernel."""
     module, function, builder = kernel_function()
-    bases, args, begin, end, _ = function.args
-    emitter = LoopEmitter(kernel, target, builder, Words(builder, bases, args))
+    bases, args, begin, end, worker = function.args
+    emitter = LoopEmitter(kernel, target, builder, Words(builder, bases, args), worker)
     loop(builder, begin, end, i64(1), [], emitter.item, "item")
+    if kernel.streamed:
+        emitter.fence()
     builder.ret_void()
     return module
 
 
 class LoopEmitter:
-    """Reads a kernel's words where the builder stands; then emits work items, or single points."""
+    """Reads a kernel's words where the builder stands; then emits work items, or single points.
+
+    `worker` is needed where the kernel has scratch memory.
+    """
 
     def __init__(
-        self, kernel: LoopKernel, target: Target, builder: ir.IRBuilder, words: Words
+        self,
+        kernel: LoopKernel,
+        target: Target,
+        builder: ir.IRBuilder,
+        words: Words,
+        worker: ir.Value | None = None,
     ) -> None:
         self.kernel, self.target, self.builder = kernel, target, builder
         self.args = words.args
         if self._checks():
             self.error = self.builder.load(words.bases, typ=POINTER)
-        self.bases = [words.array() for _ in kernel.operands]
+        self.bases = [
+            words.scratch(worker) if worker is not None and i in kernel.scratch else words.array()
+            for i in range(len(kernel.operands))
+        ]
+        self.stage = 0
         n_axes = kernel.n_outer + kernel.n_inner
         self.extents = [words.integer() for _ in range(n_axes)]
         accesses = self._accesses()
@@ -57,11 +74,20 @@ class LoopEmitter:
         self.index: list[ir.Value] = [i64(0)] * n_axes
         self.accs: dict[tuple[int, int], ir.Value] = {}
         self.varies = self._dependence()
+        self.tiles = {i: tiles.tile(self.builder, kernel.operands[i]) for i in kernel.turned}
+        self.tile_start: tuple[ir.Value, ir.Value] | None = None
 
     def points(self, index: Sequence[ir.Value], lanes: int, mask: ir.Value | None) -> None:
         """All stages for `lanes` points from `index` on along the last outer axis."""
         self.index[: len(index)] = index
         self._points(lanes, mask)
+
+    def fence(self) -> None:
+        """Put streamed stores in order before those that tell of the work done."""
+        if self.target.triple.startswith("x86"):
+            kind = ir.FunctionType(ir.VoidType(), [])
+            fence = ir.Function(self.builder.module, kind, "llvm.x86.sse.sfence")
+            self.builder.call(fence, [])
 
     def _accesses(self) -> dict[int, tuple[int | str, ...]]:
         found = {}
@@ -113,14 +139,20 @@ class LoopEmitter:
             low = b.mul(b.urem(rest, n_blocks), self.block)
             rest = b.udiv(rest, n_blocks)
         for axis in reversed(outer):
+            count = self.extents[axis]
+            if axis == kernel.turn_axis:
+                count = b.udiv(b.add(count, b.sub(self.chunk, i64(1))), self.chunk)
             if axis == 0:
                 self.index[0] = rest
             else:
-                self.index[axis] = b.urem(rest, self.extents[axis])
-                rest = b.udiv(rest, self.extents[axis])
+                self.index[axis] = b.urem(rest, count)
+                rest = b.udiv(rest, count)
         if columns:
             high = self._least(b.add(low, self.block), self.extents[last])
-            self._blocks(low, high)
+            if kernel.turned:
+                self._turned_blocks(low, high)
+            else:
+                self._blocks(low, high)
         else:
             self._row()
 
@@ -138,18 +170,43 @@ class LoopEmitter:
 
     # Lanes along the last outer axis.
 
+    def _turned_blocks(self, low: ir.Value, high: ir.Value) -> None:
+        """A tile: transpose the inputs that are turned, then go through it row by row."""
+        b, axis = self.builder, self.kernel.turn_axis
+        first = b.mul(self.index[axis], self.chunk)
+        end = self._least(b.add(first, self.chunk), self.extents[axis])
+        self.index[axis], self.index[self.lane_axis] = first, low
+        self.tile_start = None
+        for i, block in self.tiles.items():
+            step = self.strides[i][self.lane_axis]
+            sizes = b.sub(end, first), b.sub(high, low)
+            dtype = self.kernel.operands[i]
+            tiles.fill(b, block, self._pointer(i), step, *sizes, dtype, self.target)
+        self.tile_start = first, low
+
+        def row(r: ir.Value, _: list[ir.Value]) -> None:
+            self.index[axis] = r
+            self._blocks(low, high)
+
+        loop(b, first, end, i64(1), [], row, "row")
+
     def _lanes(self) -> tuple[int, int]:
         """Lanes of the main loop and of the masked one."""
         widest = max((d.compute.itemsize for d in self.kernel.operands), default=4)
         one = max(2, self.target.vector_bytes // max(4, widest))
         if any(self._is_strided(i) for i in range(len(self.strides))):
             return one, 1
-        many = 2 if any(e.op in _DEAR for e in self.varies) or self.kernel.n_inner else 4
-        return one * many, one
+        if any(e.op in DEAR for e in self.varies):
+            return one * 2, one
+        if not self.kernel.n_inner:
+            return one * 4, one
+        most = max(len(s.reductions) for s in self.kernel.stages)
+        return one * (8 if most <= 2 else 2), one
 
     def _is_strided(self, operand: int) -> bool:
         found = self._accesses().get(operand)
-        return found is not None and found[self.lane_axis] == "s"
+        strided = found is not None and found[self.lane_axis] == "s"
+        return strided and operand not in self.tiles
 
     def _blocks(self, low: ir.Value, high: ir.Value) -> None:
         b = self.builder
@@ -170,12 +227,24 @@ class LoopEmitter:
             self._points(narrow, mask)
 
         loop(b, low, whole, i64(wide), [], main, "main")
+        if wide > 2 * narrow and self.kernel.n_inner:
+            # Each block walks all rows: the rest of a wide one should not take many walks.
+            middle, start = 2 * narrow, whole
+            count = b.sub(high, start)
+            whole = b.add(start, b.mul(b.udiv(count, i64(middle)), i64(middle)))
+
+            def some(i: ir.Value, _: list[ir.Value]) -> None:
+                self.index[self.lane_axis] = i
+                self._points(middle, None)
+
+            loop(b, start, whole, i64(middle), [], some, "middle")
         loop(b, whole, high, i64(narrow), [], tail, "tail")
 
     def _points(self, lanes: int, mask: ir.Value | None) -> None:
         """All stages for `lanes` neighbouring points of the last outer axis."""
         self.accs = {}
         for k, stage in enumerate(self.kernel.stages):
+            self.stage = k
             if not stage.over_inner:
                 emitter = self._emitter(lanes, mask, [t.value for t in stage.stores])
                 for t in stage.stores:
@@ -240,6 +309,7 @@ class LoopEmitter:
         """All stages for one point of the outer axes."""
         self.accs = {}
         for k, stage in enumerate(self.kernel.stages):
+            self.stage = k
             if not stage.over_inner:
                 emitter = self._emitter(1, None, [])
                 for t in stage.stores:
@@ -394,6 +464,12 @@ class LoopEmitter:
     def _pointer(self, operand: int) -> ir.Value:
         """The address of the operand's element at the present point (of lane 0)."""
         b = self.builder
+        if self.tile_start is not None and operand in self.tiles:
+            row = b.sub(self.index[self.kernel.turn_axis], self.tile_start[0])
+            lane = b.sub(self.index[self.lane_axis], self.tile_start[1])
+            place = b.add(b.mul(row, i64(TURN_LANES)), lane)
+            element = memory_type(self.kernel.operands[operand], 1)
+            return b.gep(self.tiles[operand], [place], source_etype=element)
         offset: ir.Value | None = None
         for axis, stride in enumerate(self.strides[operand]):
             if stride is not None:
@@ -415,6 +491,7 @@ class LoopEmitter:
     ) -> ir.Value:
         b, operand = self.builder, e.attr.operand
         stride = e.attr.strides[self.lane_axis] if lanes > 1 else 0
+        stride = 1 if operand in self.tiles else stride
         pointer = self._pointer(operand)
         if offset is not None and (lanes == 1 or self.lane_axis not in self.varies[e.args[-1]]):
             if lanes > 1:
@@ -423,10 +500,30 @@ class LoopEmitter:
             offset = None
         if lanes > 1 and (stride != 1 or offset is not None):
             return self._gather(e, lanes, mask, guard, pointer, offset)
+        if guard is None and mask is None and lanes > 1:
+            self._fetch_ahead(e, pointer, lanes)
         both = guard
         if mask is not None and e.dtype.itemsize >= 4:
             both = mask if guard is None else b.and_(mask, guard)
         return load(b, pointer, e.dtype, lanes, self.target, mask=both)
+
+    def _fetch_ahead(self, e: Expr, pointer: ir.Value, lanes: int) -> None:
+        """Ask for what will be loaded some steps, or a row, later (see `loop_memory.ahead`)."""
+        b, operand, (what, stage) = self.builder, e.attr.operand, self.kernel.ahead
+        if not what or stage != self.stage or operand in self.kernel.scratch:
+            return
+        element = memory_type(e.dtype, 1)
+        axis = self.kernel.n_outer - 1 if what == "row" else len(self.extents) - 1
+        step = self.strides[operand][axis]
+        if step is None:
+            return
+        times = 1 if what == "row" else STEPS_AHEAD
+        far = b.gep(pointer, [b.mul(step, i64(times))], source_etype=element)
+        i32 = ir.IntType(32)
+        for start in range(0, lanes * e.dtype.itemsize, ALIGNMENT):
+            line = b.gep(far, [i64(start)], source_etype=ir.IntType(8))
+            numbers = [ir.Constant(i32, n) for n in (0, 3, 1)]  # a read, to keep near, of data
+            intrinsic(b, "prefetch", [line, *numbers], ir.VoidType(), [POINTER])
 
     def _gather(
         self,
@@ -467,7 +564,9 @@ class LoopEmitter:
         dtype = self.kernel.operands[t.access.operand]
         pointer = self._pointer(t.access.operand)
         if lanes == 1 or t.access.strides[self.lane_axis] == 1:
-            store(b, value, pointer, dtype, self.target, mask=both)
+            streamed = t.access.operand in self.kernel.streamed and both is None and lanes > 1
+            align = min(ALIGNMENT, lanes * dtype.itemsize) if streamed else None
+            store(b, value, pointer, dtype, self.target, both, streamed, align)
             return
         step = self.strides[t.access.operand][self.lane_axis]
         element = memory_type(dtype, 1)

@@ -11,7 +11,7 @@ machine has it, and `fma_or_two` is a product and a sum elsewhere.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import llvmlite.ir as ir
 
@@ -93,6 +93,14 @@ def intrinsic(
     return builder.call(function, args)
 
 
+def _shuffle(builder: ir.IRBuilder, values: list[ir.Value], lanes: Iterable[int]) -> ir.Value:
+    """The lanes with these numbers of one vector, or of two vectors laid end to end."""
+    numbers = [ir.Constant(I32, k) for k in lanes]
+    mask = ir.Constant(ir.VectorType(I32, len(numbers)), numbers)
+    second = values[1] if len(values) > 1 else ir.Constant(values[0].type, ir.Undefined)
+    return builder.shuffle_vector(values[0], second, mask)
+
+
 class Lanes:
     """Where instructions go and how many lanes each value has."""
 
@@ -158,6 +166,20 @@ class Lanes:
             phi.add_incoming(new.value, after)
         return [Vec(self, phi) for phi in phis]
 
+    def by_parts(self, lanes: int, function: Callable[..., Vec], *operands: Vec) -> Vec:
+        """`function` of `lanes` neighbouring lanes at a time; it divides the number of lanes."""
+        b, parts = self.builder, []
+        for start in range(0, self.lanes, lanes):
+            at = Lanes(b, lanes, self.target)
+            numbers = range(start, start + lanes)
+            parts.append(function(*[Vec(at, _shuffle(b, [x.value], numbers)) for x in operands]))
+        values = [part.value for part in parts]
+        while len(values) > 1:
+            width = 2 * values[0].type.count
+            pairs = zip(values[::2], values[1::2], strict=True)
+            values = [_shuffle(b, list(pair), range(width)) for pair in pairs]
+        return Vec(self, values[0])
+
     def one_by_one(self, x: Vec, function: Callable[[Vec], list[Vec]]) -> list[Vec]:
         """`function` of each lane of x in turn, as a loop: short code for what is seldom needed."""
         if self.lanes == 1:
@@ -208,6 +230,14 @@ class Vec:
     @property
     def element(self) -> ir.Type:
         return element_of(self.value.type)
+
+    @property
+    def bits(self) -> int:
+        """Bits of one lane of a float or an integer."""
+        element = self.element
+        if isinstance(element, ir.IntType):
+            return element.width
+        return 32 if isinstance(element, ir.FloatType) else 64
 
     @property
     def is_float(self) -> bool:

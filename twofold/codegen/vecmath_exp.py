@@ -54,28 +54,30 @@ def clamp(x: Vec, low: float, high: float) -> Vec:
     return x.lift(high).min(x.lift(low).max(x))
 
 
-def _reduced(x: Vec) -> tuple[Vec, Vec]:
-    """r and n with x = n log 2 + r, |r| at most about log(2)/2."""
+def _reduced(x: Vec) -> tuple[Vec, Vec, Vec]:
+    """r and n with x = n log 2 + r, |r| at most about log(2)/2; n as an integer and as a float."""
     number, n = nearest(x, LOG2_E)
     if is_single(x):
         r = number.fma(-LOG_2_HIGH_SINGLE, x)
-        return number.fma(-LOG_2_LOW_SINGLE, r), n
+        return number.fma(-LOG_2_LOW_SINGLE, r), n, number
     r = number.fma(-LOG_2_HIGH, x)
-    return number.fma(-LOG_2_LOW, r), n
+    return number.fma(-LOG_2_LOW, r), n, number
 
 
 def _exp_less_one(r: Vec) -> Vec:
-    """exp(r) - 1 of a reduced r."""
-    tail = polynomial(r, _EXP_SINGLE if is_single(r) else _EXP)
-    return tail.fma(r * r, r)
+    """exp(r) - 1 of a reduced float64 r."""
+    return polynomial(r, _EXP).fma(r * r, r)
+
+
+def _exp_reduced(r: Vec) -> Vec:
+    """exp(r) of a reduced r."""
+    return polynomial(r, (1.0, 1.0, *_EXP_SINGLE)) if is_single(r) else _exp_less_one(r) + 1
 
 
 def exp_parts(x: Vec, rest: Vec | None = None) -> tuple[Vec, Vec]:
     """p and n with exp(x + rest) = p 2^n, for x in the range where n fits (|x| < 1400)."""
-    r, n = _reduced(x)
-    if rest is not None:
-        r = r + rest
-    return _exp_less_one(r) + 1, n
+    r, n, _ = _reduced(x)
+    return _exp_reduced(r if rest is None else r + rest), n
 
 
 def _clamped(x: Vec) -> Vec:
@@ -85,8 +87,8 @@ def _clamped(x: Vec) -> Vec:
 
 def exp(x: Vec) -> Vec:
     """e^x."""
-    p, n = exp_parts(_clamped(x))
-    return scale(p, n)
+    r, n, number = _reduced(_clamped(x))
+    return scale(_exp_reduced(r), n, number)
 
 
 def exp2(x: Vec) -> Vec:
@@ -101,7 +103,7 @@ def exp2(x: Vec) -> Vec:
 
 def expm1(x: Vec) -> Vec:
     """e^x - 1, of float64."""
-    r, n = _reduced(clamp(x, -50.0, 710.0))
+    r, n, _ = _reduced(clamp(x, -50.0, 710.0))
     inverse = power_of_two(-(n < 1000).select(n, 1000))
     result = scale(_exp_less_one(r) + (1 - inverse), n)
     return x.equals(0).select(x, result)

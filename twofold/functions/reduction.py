@@ -379,7 +379,8 @@ def softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     x = input._node() if dtype is None else ew.cast(input._node(), dtype)
     axes = axes_of(dim, len(x.shape))
     e = ew.exp(ew.sub(x, _top(x, axes)))
-    return wrap(ew.div(e, reduced(_SUM, e, axes, True)))
+    total = reduced(_SUM, e, axes, True)
+    return wrap(ew.mul(e, ew.div(ew.const_like(total, 1), total)))
 
 
 @both()

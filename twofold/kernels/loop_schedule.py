@@ -7,7 +7,7 @@ operand, then the size of a block (or of a chunk), then the kernel's own words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
@@ -15,13 +15,24 @@ from .. import dtypes
 from ..machine import Target
 from ..ops import scalar
 from ..ops.scalar import Expr, postorder
-from .launch import Array, Buffer, Launch
-from .loops import Access, LoopKernel, Reduce, Stage, Store, chunk_rows, joined
+from .affine import contiguous
+from .launch import Array, Buffer, Launch, Scratch
+from .loop_memory import Operand, ahead, keep_dear, streamed, turn
+from .loop_transform import exprs, lane_axis, transform
+from .loops import (
+    TURN_LANES,
+    TURN_ROWS,
+    Access,
+    LoopKernel,
+    Reduce,
+    Stage,
+    Store,
+    chunk_rows,
+    joined,
+)
 
 SMALL_BYTES = 32 << 10
 """Kernels that touch fewer bytes run on one thread."""
-
-Operand = tuple[Array, tuple[int, ...]]
 
 
 def schedule(
@@ -42,48 +53,6 @@ def schedule(
     if _splits(kernel, inner):
         return _split(kernel, extents, arrays, words, target, threads)
     return [_launch(kernel, extents, arrays, words, target, threads)]
-
-
-def _exprs(kernel: LoopKernel) -> list[Expr]:
-    """Every expression of a kernel."""
-    roots = []
-    for stage in kernel.stages:
-        roots += [r.value for r in stage.reductions]
-        for store in stage.stores:
-            roots.append(store.value)
-            if store.guard is not None:
-                roots.append(store.guard)
-    return roots
-
-
-def transform(
-    kernel: LoopKernel,
-    access: Callable[[Access], Access],
-    index: Callable[[Expr], Expr] = lambda e: e,
-) -> LoopKernel:
-    """`kernel` with every access and every index leaf put through a function."""
-    done: dict[Expr, Expr] = {}
-    for e in postorder(*_exprs(kernel)):
-        args = tuple(done[a] for a in e.args)
-        if e.op == "load":
-            attr = replace(access(e.attr), displaced=e.attr.displaced)
-            done[e] = scalar.make("load", args, e.dtype, attr)
-        elif e.op == "index":
-            done[e] = index(e)
-        else:
-            done[e] = scalar.make(e.op, args, e.dtype, e.attr) if args else e
-    stages = tuple(
-        Stage(
-            stage.over_inner,
-            tuple(Reduce(r.op, done[r.value]) for r in stage.reductions),
-            tuple(
-                Store(access(t.access), done[t.value], None if t.guard is None else done[t.guard])
-                for t in stage.stores
-            ),
-        )
-        for stage in kernel.stages
-    )
-    return replace(kernel, stages=stages)
 
 
 def _renumber(kernel: LoopKernel, axes: list[int | None], n_outer: int) -> LoopKernel:
@@ -141,7 +110,7 @@ def _merge(
     """Make one of neighbouring axes that every operand walks as one; of the inner axes those that
     are `joined`, which a partition makes sure of."""
     frozen = len(extents) - joined(extents[kernel.n_outer :], kernel.vector)
-    indexed = {e.attr for e in postorder(*_exprs(kernel)) if e.op == "index"}
+    indexed = {e.attr for e in postorder(*exprs(kernel)) if e.op == "index"}
     a = 0
     while a + 1 < len(extents):
         border = a + 1 == kernel.n_outer or kernel.n_outer <= a < frozen
@@ -166,7 +135,7 @@ def _specialise(
 ) -> tuple[LoopKernel, list[int]]:
     """Write into the accesses which strides are 0, and which are 1 along the lanes; gives the
     kernel and the other strides in order."""
-    lane = kernel.n_outer - 1 if kernel.vector == "outer" else n_axes - 1
+    lane = lane_axis(kernel, n_axes)
     kinds: list[tuple[int | str, ...]] = []
     run_time: list[int] = []
     for _, strides in arrays:
@@ -207,7 +176,7 @@ def _split(
     partial = _add_axis(replace(kernel, stages=(Stage(True, first.reductions),)))
     base = len(arrays)
     stores, operands, buffers = [], list(kernel.operands), []
-    partial_strides = _row_major((chunks, *outer))
+    partial_strides = contiguous((chunks, *outer))
     for i, reduce in enumerate(first.reductions):
         dtype = reduce.value.dtype.compute
         buffers.append(Buffer(chunks * prod(outer) * dtype.itemsize, "temp", "partial"))
@@ -252,20 +221,13 @@ def _split(
 
 def _prune(kernel: LoopKernel, arrays: list[Operand]) -> tuple[LoopKernel, list[Operand]]:
     """Drop operands that no access names."""
-    used = {e.attr.operand for e in postorder(*_exprs(kernel)) if e.op == "load"}
+    used = {e.attr.operand for e in postorder(*exprs(kernel)) if e.op == "load"}
     used |= {t.access.operand for s in kernel.stages for t in s.stores}
     kept = sorted(used)
     new = {old: i for i, old in enumerate(kept)}
     pruned = transform(kernel, lambda old: Access(new[old.operand], old.strides))
     operands = tuple(kernel.operands[i] for i in kept)
     return replace(pruned, operands=operands), [arrays[i] for i in kept]
-
-
-def _row_major(shape: Sequence[int]) -> tuple[int, ...]:
-    strides = [1] * len(shape)
-    for a in range(len(shape) - 2, -1, -1):
-        strides[a] = strides[a + 1] * shape[a + 1]
-    return tuple(strides)
 
 
 def _launch(
@@ -278,13 +240,17 @@ def _launch(
     chunk: int = 0,
 ) -> Launch:
     """One launch: operands, extents, strides, block, words; items and grain."""
+    kernel = turn(kernel, extents, arrays)
+    kernel, arrays = keep_dear(kernel, extents, arrays)
     kernel, strides = _specialise(kernel, arrays, len(extents))
     n = kernel.n_outer
     n_bytes = 0
-    for (_, own), dtype in zip(arrays, kernel.operands):
+    for (at, own), dtype in zip(arrays, kernel.operands):
+        if isinstance(at, Scratch):
+            continue
         touched = prod(e for e, s in zip(extents, own) if s != 0)
         n_bytes += touched * dtype.itemsize
-    ops = sum(1 for e in postorder(*_exprs(kernel)) if e.args)
+    ops = sum(1 for e in postorder(*exprs(kernel)) if e.args)
     n_points = prod(extents)
     block = chunk
     if kernel.vector == "outer":
@@ -292,20 +258,30 @@ def _launch(
         prefix = prod(extents[: n - 1])
         size = _block(last, prefix, kernel, n_points, threads)
         items = prefix * -(-last // size)
+        if kernel.turned:
+            turned = extents[kernel.turn_axis]
+            size, block = min(TURN_LANES, last), min(TURN_ROWS, turned)
+            items = prefix // turned * -(-turned // block) * -(-last // size)
     else:
         size, items = 0, prod(extents[:n])
+    kernel = replace(
+        kernel,
+        streamed=streamed(kernel, extents, arrays, size, n_bytes, target),
+        ahead=ahead(kernel, extents, n_bytes, target),
+    )
     small = n_bytes < SMALL_BYTES and n_points * ops < 64 * 1024
     grain = items if small or threads == 1 else max(1, -(-items // (threads * 4)))
     written = {t.access.operand for s in kernel.stages for t in s.stores}
     args: list = [a for a, _ in arrays]
     args += [*extents, *strides, size, block, *words]
+    buffers = {i: a.buffer for i, (a, _) in enumerate(arrays) if isinstance(a, Array)}
     return Launch(
         spec=kernel,
         args=args,
         items=items,
         grain=grain,
-        reads=tuple(a.buffer for i, (a, _) in enumerate(arrays) if i not in written),
-        writes=tuple(arrays[i][0].buffer for i in sorted(written)),
+        reads=tuple(b for i, b in buffers.items() if i not in written),
+        writes=tuple(b for i, b in buffers.items() if i in written),
         flops=ops * n_points,
         n_bytes=n_bytes,
     )
@@ -314,7 +290,7 @@ def _launch(
 def _block(last: int, prefix: int, kernel: LoopKernel, n_points: int, threads: int) -> int:
     """Elements of the last outer axis in one work item."""
     if kernel.n_inner:
-        wide = 64 if prefix * last > 64 * threads * 4 else 32
+        wide = next((w for w in (128, 64) if prefix * last >= w * threads * 4), 32)
         return min(wide, max(1, last))
     if last <= 4096 or prefix >= threads * 8:
         return max(1, min(last, 16384))

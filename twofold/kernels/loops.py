@@ -24,6 +24,10 @@ Leaves of the expressions (`ops/scalar.py`):
            guarded off, it is noted with the site in the error record, and the value is 0
     acc    attr (stage, i): the result of the stage's i-th reduction
 
+An input that is `turned` is adjacent along the outer axis `turn_axis` and far apart along the
+lanes. A work item is then a tile of both axes, whose squares are transposed into a small block
+first.
+
 The order of a reduction follows from the inner extents alone (see `chunk_rows`): where lanes lie
 along the reduced axis, LANES partial results, element i to partial i mod LANES, combined as a tree;
 where they lie along a kept axis, one after the other. Both start afresh each `chunk` of the first
@@ -43,6 +47,15 @@ LANES = 32
 
 CHUNK = 8192
 """Elements that a reduction takes in, at most about, before it starts a new partial result."""
+
+DEAR = frozenset(
+    "exp exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan sinh cosh tanh asinh "
+    "acosh atanh erf erfc erfinv lgamma digamma sigmoid pow atan2 hypot random_bits".split()
+)
+"""Operations of many instructions."""
+
+TURN_LANES, TURN_ROWS = 64, 32
+"""Elements of a tile of a map with turned inputs: along the lanes, and along the other axis."""
 
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin")
 """`any` and `all` are of bool. `argmax` and `argmin` give the int64 flat position over the inner
@@ -103,6 +116,11 @@ class LoopKernel:
     stages: tuple[Stage, ...]
     n_words: int = 0
     split: str = ""  # "", or "partial" for the first half of a kernel split over chunks
+    streamed: tuple[int, ...] = ()  # outputs written past the caches, a whole aligned vector a time
+    turned: tuple[int, ...] = ()  # inputs read in squares that are turned in registers, see below
+    turn_axis: int = -1
+    scratch: tuple[int, ...] = ()  # operands that are a thread's own, written before they are read
+    ahead: tuple[str, int] = ("", 0)  # what is fetched before its turn (see `loop_memory.ahead`)
 
 
 RUN = 512

@@ -24,7 +24,7 @@ from ..dtypes import DType
 from ..machine import Target
 from .affine import contiguous
 from .launch import Array, Buffer, Launch, Scratch
-from .loop_schedule import transform
+from .loop_transform import transform
 from .loops import Access, LoopKernel
 
 K_BLOCK = 512
