@@ -265,8 +265,9 @@ _PICTURE = """\
 _LOOPS = """\
 ## 6. Loop nests
 
-The loop kernels, and what is done with products, as nests. `a`, `b`, ... are operands, `:` marks a stride given at run time (so that
-other sizes need no new kernel), `*lanes` the axis that vector lanes lie along:
+The loop kernels, and what is done with products, as nests. `a`, `b`, ... are operands, `:` marks a
+stride given at run time (so that other sizes need no new kernel), `*lanes` the axis that vector
+lanes lie along:
 """
 _MEMORY = """\
 ## 7. Memory and threads

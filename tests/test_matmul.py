@@ -246,3 +246,35 @@ def test_sizes_do_not_compile_anew() -> None:
     for m in range(3, 53):
         (tf.tensor(random(m, 64)) @ w).numpy()
     assert jit.counts["compiled"] + jit.counts["from_disk"] - before <= 2
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "bfloat16", "int8", "int64"])
+def test_products_of_vectors(name: str) -> None:
+    dtype = getattr(tf, name)
+    whole = dtype.kind != "float"
+    a, b = (
+        np.round(random(900, seed=seed) * 3) if whole else random(900, seed=seed) for seed in (0, 1)
+    )
+    x, y = tf.tensor(a).to(dtype), tf.tensor(b).to(dtype)
+    dot, outer = (x @ y).double().numpy(), x[:30].reshape(30, 1) @ y[:40].reshape(1, 40)
+    held_x, held_y = x.double().numpy(), y.double().numpy()
+    want = held_x @ held_y
+    if whole:
+        bits = 8 * dtype.itemsize
+        want = (int(want) + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)
+    np.testing.assert_allclose(dot, want, rtol=1e-2 if name.startswith("b") else 2e-3, atol=0.02)
+    product = np.outer(held_x[:30], held_y[:40])
+    np.testing.assert_allclose(outer.double().numpy(), product, rtol=5e-3)
+
+
+def test_a_column_keeps_its_bits_in_every_layout() -> None:
+    a, v = random(70, 900), random(900, 1, seed=1)
+    results = {(x @ y).numpy().tobytes() for x in layouts(a) for y in layouts(v)}
+    results |= {(y.T @ x.T).T.numpy().tobytes() for x in layouts(a) for y in layouts(v)}
+    assert len(results) == 1
+
+
+def test_an_outer_product_is_fused_with_its_readers() -> None:
+    a, b = tf.tensor(random(30)), tf.tensor(random(40))
+    engine.flush()
+    assert launches((a.reshape(-1, 1) @ b.reshape(1, -1) + 1).exp()) == 1

@@ -28,7 +28,12 @@ from .loop_transform import transform
 from .loops import Access, LoopKernel
 
 K_BLOCK = 512
-"""Steps of k in one block, at most a quarter more: sums are then seldom loaded and stored."""
+"""Steps of k in one block, at most a quarter more: sums are then seldom loaded and stored. Twice as
+many where few rows use a panel of B, which then need not stay in the first cache."""
+
+ROW_STEPS = 32
+"""Steps of k in one block where there are few rows: those of B are best read in order, many panels
+of few steps."""
 
 SMALL_FLOPS = 200_000
 """Products of fewer operations run on one thread."""
@@ -122,8 +127,15 @@ def schedule(
     """Launches of C = A B for each of a batch, then `finish`; strides in elements: (*batch, row,
     column). `sizes` are m, n, k. Without `c` the sums are not kept."""
     m, n, k = sizes
+    if n == 1 and m > 1:
+        # As a product of one row, whose sums lie along the vector lanes.
+        a, b = _turned(b), _turned(a)
+        c = _turned(c) if c else None
+        if finish:
+            finish = replace(finish, arrays=[_turned(x) for x in finish.arrays])
+        return schedule(dtype, (n, m, k), batch, a, b, c, finish, target, threads)
     sums = sums_dtype(dtype)
-    k_block = _k_block(m, n, k, tile(sums, target))
+    k_block = _k_block(m, n, k, b[1][-1] == 1, tile(sums, target))
     if c is None and k > k_block:
         shape = (*batch, m, n)
         c = Array(Buffer(prod(shape) * sums.itemsize, "temp", "sums")), contiguous(shape)
@@ -149,6 +161,12 @@ def schedule(
             _launch(dtype, (copies, *sizes), k_block, a, b, own_c, work, target, threads)
         )
     return launches
+
+
+def _turned(x: Strided) -> Strided:
+    """The transposed matrices."""
+    start, (*batch, row, column) = x
+    return start, (*batch, column, row)
 
 
 def _launch(
@@ -239,18 +257,18 @@ def _modes(
     far = (b_k * sums.itemsize) % 2048 == 0 or n * k * sums.itemsize > target.l2_bytes // 2
     b_mode = b_pack if b_column != 1 or m > (2 if far else 8) * shape.rows else "place"
     near = "unit" if a_row == 1 else "place"
-    crowded = (a_row if a_row != 1 else a_k) * sums.itemsize % 2048 == 0 and m > 1
-    a_mode = a_pack if n >= (2 if crowded else 6) * shape.columns else near
+    apart = (a_row if a_row != 1 else a_k) * sums.itemsize
+    crowded = apart % 2048 == 0 and m > shape.unit
+    a_mode = a_pack if n >= (shape.unit if crowded else 6 * shape.columns) else near
     return a_mode, b_mode
 
 
-def _k_block(m: int, n: int, k: int, shape: Tile) -> int:
-    """Steps of k in a block."""
-    n_blocks = max(1, -(-k // (K_BLOCK + K_BLOCK // 4)))
-    if m <= shape.unit and n > 8 * shape.columns and n_blocks > 1:
-        # Few sums: B's rows are best read in order, many panels of few steps.
-        return 32
-    return max(1, -(-k // n_blocks))
+def _k_block(m: int, n: int, k: int, in_rows: bool, shape: Tile) -> int:
+    """Steps of k in a block. `in_rows` says that B's columns are adjacent."""
+    if in_rows and m <= shape.unit and n > 8 * shape.columns and k > 2 * ROW_STEPS:
+        return ROW_STEPS
+    most = K_BLOCK if m > 8 * shape.rows else 2 * K_BLOCK
+    return max(1, -(-k // max(1, -(-k // (most + most // 4)))))
 
 
 def _blocks(

@@ -14,9 +14,11 @@ from .expand import expand
 from .layout import pull_permutes
 from .simplify import simplify
 from .transpose import transpose_products
+from .vectors import products_of_vectors
 
 PASSES = (
     simplify,
+    products_of_vectors,
     transpose_products,
     pull_permutes,
     expand,
