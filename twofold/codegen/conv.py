@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llvmlite import ir
 
 from ..kernels.conv import ConvSpec, WeightsSpec
@@ -65,9 +67,13 @@ def emit(spec: ConvSpec, target: Target) -> ir.Module:
 
 
 _WORDS = (
-    "zeros zero_bytes rows pixels block pixel_items outputs panels panel_block panel_items "
-    "channels merges od oh ow d h w kd kh kw sd sh sw dd dh dw pd ph pw xn xd xh xw yn yd yh yw"
+    "zeros zero_bytes rows pixels block pixel_items outputs panels panel_block panel_items channels "
+    "merges batch od oh ow d h w kd kh kw sd sh sw dd dh dw pd ph pw xn xd xh xw yn yd yh yw"
 ).split()
+
+
+Segment = Callable[[list[ir.Value], ir.Value, ir.Value, list[ir.Value]], list[ir.Value]]
+"""Code that goes on with a tile's sums over one run: (shifts, weights, run, sums) to sums."""
 
 
 class _Emitter:
@@ -153,12 +159,18 @@ class _Emitter:
         """Fill the tables for pixels low to high; the last one again to the end of a tile."""
         b, w = self.builder, self.w
         count = b.sub(high, low)
-        ow, rest = b.urem(low, w["ow"]), b.udiv(low, w["ow"])
-        oh, rest = b.urem(rest, w["oh"]), b.udiv(rest, w["oh"])
-        od, n = b.urem(rest, w["od"]), b.udiv(rest, w["od"])
+        # Digits of the pixel's number, the fastest first.
+        order = (
+            ["batch", "ow", "oh", "od"] if self.spec.batch_first else ["ow", "oh", "od", "batch"]
+        )
+        start, rest = [], low
+        for name in order:
+            start.append(b.urem(rest, w[name]))
+            rest = b.udiv(rest, w[name])
 
         def pixel(i: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-            n, *position = carried
+            digits = dict(zip(order, carried))
+            n, position = digits["batch"], [digits[name] for name in ("od", "oh", "ow")]
             x_at, y_at = b.mul(n, w["xn"]), b.mul(n, w["yn"])
             for axis, (o, table) in zip("dhw", zip(position, self.first)):
                 first = b.sub(b.mul(o, w["s" + axis]), w["p" + axis])
@@ -170,82 +182,139 @@ class _Emitter:
             more = b.icmp_signed("<", b.add(i, i64(1)), count)
             carry = b.zext(more, I64)
             moved = []
-            for axis, o in zip("whd", reversed(position)):
-                o = b.add(o, carry)
-                full = b.icmp_signed("==", o, w["o" + axis])
+            for name, digit in zip(order, carried):
+                digit = b.add(digit, carry)
+                full = b.icmp_signed("==", digit, w[name])
                 carry = b.zext(full, I64)
-                moved.append(b.select(full, i64(0), o))
-            return [b.add(n, carry), *reversed(moved)]
+                moved.append(b.select(full, i64(0), digit))
+            return moved
 
         # The tile after the last is read, though not used.
         stop = b.add(count, i64(self.spec.pixels + self.wide))
-        loop(b, i64(0), stop, i64(1), [n, od, oh, ow], pixel, "pixel")
+        loop(b, i64(0), stop, i64(1), start, pixel, "pixel")
 
     def _sums(
         self, i: ir.Value, x: ir.Value, zero_at: ir.Value, weights: ir.Value
     ) -> list[ir.Value]:
         """The tile's sums over the kernel and the channels."""
         b, w, spec = self.builder, self.w, self.spec
-        lanes32 = ir.VectorType(I32, self.wide)
-        lanes64 = ir.VectorType(I64, self.wide)
+        start = emit_const(0, spec.dtype, spec.lanes)
+        carried = [weights, *[start] * (spec.pixels * spec.vectors)]
+        segment, steps, run = self._segments(i, x, zero_at)
+
+        def d_loop(d: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+            def h_loop(h: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+                def w_loop(k: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+                    weights, *sums = carried
+                    shifts = [b.mul(p, w["d" + axis]) for axis, p in zip("dhw", (d, h, k))]
+                    after = self._at(weights, b.mul(run, i64(spec.columns)))
+                    return [after, *segment(shifts, weights, run, sums)]
+
+                return loop(b, i64(0), steps, i64(1), carried, w_loop, "kw")
+
+            return loop(b, i64(0), w["kh"], i64(1), carried, h_loop, "kh")
+
+        return loop(b, i64(0), w["kd"], i64(1), carried, d_loop, "kd")[1:]
+
+    def _segments(
+        self, i: ir.Value, x: ir.Value, zero_at: ir.Value
+    ) -> tuple[Segment, ir.Value, ir.Value]:
+        """How the tile from pixel i of the table takes one row of the kernel: the code, the steps
+        along the row, and the neighbouring elements of each step."""
+        b, w, spec = self.builder, self.w, self.spec
+        merged = b.trunc(w["merges"], ir.IntType(1))
+        if spec.padded:
+            segment, whole = self._with_edges(i, x, zero_at)
+            merged = b.and_(merged, whole)
+        else:
+            segment = self._without_edges(i, x)
+        steps = b.select(merged, i64(1), w["kw"])
+        run = b.select(merged, b.mul(w["kw"], w["channels"]), w["channels"])
+        return segment, steps, run
+
+    def _shifted(self, shifts: list[ir.Value]) -> ir.Value:
+        """How far from a pixel's first element a kernel element's lies in x."""
+        b, w = self.builder, self.w
+        off = i64(0)
+        for axis, shift in zip("dhw", shifts):
+            off = b.add(off, b.mul(shift, w["x" + axis]))
+        return off
+
+    def _without_edges(self, i: ir.Value, x: ir.Value) -> Segment:
+        """Pixels keep their distance from a base that moves through x."""
+        b, spec = self.builder, self.spec
+        table = self._at(self.x_at, i, I64)
+        rows = [b.load(self._at(table, i64(r), I64), typ=I64) for r in range(spec.pixels)]
+
+        def segment(
+            shifts: list[ir.Value], weights: ir.Value, run: ir.Value, sums: list[ir.Value]
+        ) -> list[ir.Value]:
+            base = self._at(x, self._shifted(shifts))
+            return self._run(base, rows, weights, run, sums)
+
+        return segment
+
+    def _with_edges(self, i: ir.Value, x: ir.Value, zero_at: ir.Value) -> tuple[Segment, ir.Value]:
+        """Pixels read zeros where the kernel lies outside x, and nothing where it does for all of
+        them. Also whether no pixel's row reaches over an edge, so that its elements are one run."""
+        b, w, spec = self.builder, self.w, self.spec
+        lanes32, lanes64 = ir.VectorType(I32, self.wide), ir.VectorType(I64, self.wide)
         x_at = b.load(self._at(self.x_at, i, I64), align=8, typ=lanes64)
         first = {
             axis: b.load(self._at(table, i, I32), align=4, typ=lanes32)
             for axis, table in zip("dhw", self.first)
         }
         size = {axis: splat(b, b.trunc(w[axis], I32), self.wide) for axis in "dhw"}
+        zero = splat(b, zero_at, self.wide)
 
         def inside(axis: str, shift: ir.Value) -> ir.Value:
             at = b.add(first[axis], splat(b, b.trunc(shift, I32), self.wide))
             return b.icmp_unsigned("<", at, size[axis])
 
-        # Where no pixel's row reaches over an edge, the row's elements are one run.
+        def bits(mask: ir.Value) -> ir.Value:
+            number = b.bitcast(mask, ir.IntType(self.wide))
+            return b.and_(number, ir.Constant(number.type, (1 << spec.pixels) - 1))
+
         reach = b.mul(b.sub(w["kw"], i64(1)), w["dw"])
-        whole = b.and_(inside("w", i64(0)), inside("w", reach))
-        bits = b.bitcast(whole, ir.IntType(self.wide))
-        used = ir.Constant(bits.type, (1 << spec.pixels) - 1)
-        is_whole = b.icmp_unsigned("==", b.and_(bits, used), used)
-        merged = b.and_(is_whole, b.trunc(w["merges"], ir.IntType(1)))
-        steps = b.select(merged, i64(1), w["kw"])
-        run = b.select(merged, b.mul(w["kw"], w["channels"]), w["channels"])
-        zero = splat(b, zero_at, self.wide)
-        start = emit_const(0, spec.dtype, spec.lanes)
-        starts = [start] * (spec.pixels * spec.vectors)
+        found = bits(b.and_(inside("w", i64(0)), inside("w", reach)))
+        whole = b.icmp_unsigned("==", found, ir.Constant(found.type, (1 << spec.pixels) - 1))
 
-        def d_loop(k: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-            d_shift = b.mul(k, w["dd"])
-            d_inside, d_off = inside("d", d_shift), b.mul(d_shift, w["xd"])
+        def segment(
+            shifts: list[ir.Value], weights: ir.Value, run: ir.Value, sums: list[ir.Value]
+        ) -> list[ir.Value]:
+            on = b.and_(inside("d", shifts[0]), inside("h", shifts[1]))
+            on = b.and_(on, inside("w", shifts[2]))
+            found = bits(on)
+            before = b.block
+            with b.if_then(b.icmp_unsigned("!=", found, ir.Constant(found.type, 0))):
+                at = b.add(x_at, splat(b, self._shifted(shifts), self.wide))
+                at = b.select(on, at, zero)
+                rows = [b.extract_element(at, ir.Constant(I32, r)) for r in range(spec.pixels)]
+                new = self._run(x, rows, weights, run, sums)
+                inner = b.block
+            result = []
+            for old, value in zip(sums, new):
+                phi = b.phi(value.type)
+                phi.add_incoming(old, before)
+                phi.add_incoming(value, inner)
+                result.append(phi)
+            return result
 
-            def h_loop(k: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-                h_shift = b.mul(k, w["dh"])
-                h_inside = b.and_(d_inside, inside("h", h_shift))
-                h_off = b.add(d_off, b.mul(h_shift, w["xh"]))
-
-                def w_loop(k: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-                    w_shift = b.mul(k, w["dw"])
-                    on = b.and_(h_inside, inside("w", w_shift))
-                    off = b.add(h_off, b.mul(w_shift, w["xw"]))
-                    at = b.select(on, b.add(x_at, splat(b, off, self.wide)), zero)
-                    rows = [
-                        self._at(x, b.extract_element(at, ir.Constant(I32, r)))
-                        for r in range(spec.pixels)
-                    ]
-                    sums = self._run(rows, carried[0], run, carried[1:])
-                    return [self._at(carried[0], b.mul(run, i64(spec.columns))), *sums]
-
-                return loop(b, i64(0), steps, i64(1), carried, w_loop, "kw")
-
-            return loop(b, i64(0), w["kh"], i64(1), carried, h_loop, "kh")
-
-        return loop(b, i64(0), w["kd"], i64(1), [weights, *starts], d_loop, "kd")[1:]
+        return segment, whole
 
     def _run(
-        self, rows: list[ir.Value], weights: ir.Value, run: ir.Value, sums: list[ir.Value]
+        self,
+        base: ir.Value,
+        rows: list[ir.Value],
+        weights: ir.Value,
+        run: ir.Value,
+        sums: list[ir.Value],
     ) -> list[ir.Value]:
-        """Sums on over `run` neighbouring elements of each pixel's row."""
+        """Sums on over `run` neighbouring elements, for each pixel from `rows` past `base`."""
         b, spec = self.builder, self.spec
 
         def step(k: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
+            here = self._at(base, k)
             at = self._at(weights, b.mul(k, i64(spec.columns)))
             values = [
                 load(b, self._at(at, i64(j * spec.lanes)), spec.dtype, spec.lanes, self.target)
@@ -253,7 +322,7 @@ class _Emitter:
             ]
             new = []
             for r, row in enumerate(rows):
-                x = load(b, self._at(row, k), spec.dtype, 1, self.target)
+                x = load(b, self._at(here, row), spec.dtype, 1, self.target)
                 wide = splat(b, x, spec.lanes)
                 for j, value in enumerate(values):
                     new.append(self._fma(wide, value, sums[r * spec.vectors + j]))

@@ -10,7 +10,7 @@ panels of the tile's channels: group, panel, *kernel, channel, lane.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd, prod
 
 from ..dtypes import DType
@@ -52,12 +52,19 @@ class Geometry:
 
 @dataclass(frozen=True)
 class ConvSpec:
-    """A convolution by register tiles of `pixels` times `vectors` vectors of `lanes` channels."""
+    """A convolution by register tiles of `pixels` times `vectors` vectors of `lanes` channels.
+
+    `padded` says that the kernel may reach over the input's edges. `batch_first` makes neighbouring
+    pixels of a tile those at one place of neighbouring images, so that what lies outside the input
+    lies outside for all of them, and is passed over.
+    """
 
     dtype: DType
     pixels: int
     vectors: int
     lanes: int
+    padded: bool = True
+    batch_first: bool = False
 
     @property
     def columns(self) -> int:
@@ -77,6 +84,10 @@ class WeightsSpec:
 
 TILE_LIMIT = 14
 """Pixels of a register tile, at most: more bring nothing."""
+
+WORTH_BATCH_FIRST = 0.9
+"""Share of products within the input below which passing over the others pays for reading pixels
+far apart."""
 
 BLOCK_TILES = 16
 """Tiles of pixels that one work item takes, at most: their inputs stay in the second cache."""
@@ -143,6 +154,12 @@ def schedule(
     if not g.batch * prod(g.counts) * g.outputs:
         return []
     spec = tile(dtype, g.outputs, target)
+    inside = _inside(g)
+    spec = replace(
+        spec,
+        padded=inside < 1,
+        batch_first=inside < WORTH_BATCH_FIRST and g.batch >= spec.pixels // 2,
+    )
     if prod(g.kernel):
         launches = [pack_weights(g, w, spec, threads)]
         (packed,) = launches[0].writes
@@ -161,8 +178,8 @@ def schedule(
     scratch = Scratch(zero_bytes + rows * (3 * 4 + 2 * 8))
     words = [
         zeros, zero_bytes, rows, pixels, block, pixel_items, g.outputs, panels, panel_block,
-        panel_items, g.channels, merges, *g.counts, *g.sizes, *g.kernel, *g.stride, *g.dilation,
-        *g.before, *g.x_strides, *g.y_strides,
+        panel_items, g.channels, merges, g.batch, *g.counts, *g.sizes, *g.kernel, *g.stride,
+        *g.dilation, *g.before, *g.x_strides, *g.y_strides,
     ]  # fmt: skip
     launches.append(
         Launch(
@@ -178,6 +195,20 @@ def schedule(
         )
     )
     return launches
+
+
+def _inside(g: Geometry) -> float:
+    """The share of the products whose element of x lies within the input."""
+    share = 1.0
+    for size, count, kernel, s, d, before in zip(
+        g.sizes, g.counts, g.kernel, g.stride, g.dilation, g.before
+    ):
+        places = [q * s + k * d - before for k in range(kernel) for q in (0, count - 1)]
+        if not places or (min(places) >= 0 and max(places) < size):
+            continue
+        here = sum(0 <= q * s + k * d - before < size for k in range(kernel) for q in range(count))
+        share *= here / (kernel * count)
+    return share
 
 
 def _touched(g: Geometry) -> int:
