@@ -67,8 +67,9 @@ def emit(spec: ConvSpec, target: Target) -> ir.Module:
 
 
 _WORDS = (
-    "zeros zero_bytes rows pixels block pixel_items outputs panels panel_block panel_items channels "
-    "merges batch od oh ow d h w kd kh kw sd sh sw dd dh dw pd ph pw xn xd xh xw yn yd yh yw"
+    "zeros zero_bytes rows pixels block pixel_items outputs panels panel_block panel_items "
+    "channels merges batch od oh ow d h w kd kh kw sd sh sw dd dh dw pd ph pw xn xd xh xw "
+    "yn yd yh yw"
 ).split()
 
 

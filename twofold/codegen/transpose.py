@@ -39,7 +39,7 @@ def emit(spec: TransposeSpec, target: Target) -> ir.Module:
     bases, args, begin, end, _ = function.args
     words = Words(b, bases, args)
     x, y = words.array(), words.array()
-    names = "rows columns blocks x_outer x_column y_outer y_row".split()
+    names = "rows columns blocks inner x_outer x_inner x_column y_outer y_inner y_row".split()
     w = {name: words.integer() for name in names}
     dtype, element = spec.dtype, memory_type(spec.dtype, 1)
     lanes = target.vector_bytes // dtype.itemsize
@@ -70,12 +70,13 @@ def emit(spec: TransposeSpec, target: Target) -> ir.Module:
                 store(b, vector, where, dtype, target, mask=in_columns)
 
     def item(i: ir.Value, _: list[ir.Value]) -> None:
-        outer, block = b.udiv(i, w["blocks"]), b.urem(i, w["blocks"])
+        rest, block = b.udiv(i, w["blocks"]), b.urem(i, w["blocks"])
+        outer, inner = b.udiv(rest, w["inner"]), b.urem(rest, w["inner"])
         low = b.mul(block, i64(ROW_BLOCK))
         high = b.add(low, i64(ROW_BLOCK))
         high = b.select(b.icmp_signed("<", high, w["rows"]), high, w["rows"])
-        x_outer = at(x, b.mul(outer, w["x_outer"]))
-        y_outer = at(y, b.mul(outer, w["y_outer"]))
+        x_outer = at(x, b.add(b.mul(outer, w["x_outer"]), b.mul(inner, w["x_inner"])))
+        y_outer = at(y, b.add(b.mul(outer, w["y_outer"]), b.mul(inner, w["y_inner"])))
 
         def column(j: ir.Value, _: list[ir.Value]) -> None:
             n_columns = b.sub(w["columns"], j)

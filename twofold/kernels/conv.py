@@ -322,13 +322,11 @@ def channels_adjacent(
     buffer = Buffer(prod(shape) * dtype.itemsize, "temp", "channels_last")
     positions, channels = prod(shape[1:-1]), shape[-1]
     copy = transpose.schedule(
-        shape[0],
+        (1, shape[0]),
         positions,
         channels,
-        at,
-        (strides[0], strides[-1]),
-        Array(buffer),
-        (own[0], channels),
+        (at, (0, strides[0], strides[-1])),
+        (Array(buffer), (0, own[0], channels)),
         dtype,
         threads,
     )

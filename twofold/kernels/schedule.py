@@ -8,7 +8,7 @@ from math import prod
 from ..graph.node import Node, postorder
 from ..machine import Target
 from ..ops.scan import accumulator
-from . import compact, conv, conv_weight, loop_schedule, matmul, scan, scatter, sort
+from . import compact, conv, conv_weight, loop_schedule, matmul, scan, scatter, sort, transpose
 from .affine import contiguous
 from .build import Built, build, copy_kernel, finish
 from .launch import Array, Buffer, Launch
@@ -130,9 +130,11 @@ class Scheduler:
         for o in built.operands:
             at = self.array(o.number, o.offset, o.dtype.itemsize)
             arrays.append((at, o.strides))
-        launches = loop_schedule.schedule(
-            built.kernel, built.extents, arrays, built.words, self.target, self.threads
-        )
+        launches = transpose.of_copy(built, arrays, self.target, self.threads)
+        if launches is None:
+            launches = loop_schedule.schedule(
+                built.kernel, built.extents, arrays, built.words, self.target, self.threads
+            )
         for launch in launches:
             launch.nodes = nodes
             launch.label = "+".join(n.structure.op.name for n in nodes[:4])

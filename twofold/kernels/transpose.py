@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
+from .. import dtypes
 from ..dtypes import DType
 from ..machine import Target
+from .build import Built
 from .launch import Array, Launch
 
 ROW_BLOCK = 64
@@ -16,37 +19,41 @@ ROW_BLOCK = 64
 
 @dataclass(frozen=True)
 class TransposeSpec:
-    """y[o, i, j] = x[o, j, i], where i is adjacent in x and j in y."""
+    """y[*o, i, j] = x[*o, j, i], where i is adjacent in x and j in y."""
 
     dtype: DType
 
 
+LEAST = 4
+"""Elements along both turned axes from which turning squares pays."""
+
+Strides = Sequence[int]
+
+
 def schedule(
-    outer: int,
+    outer: tuple[int, int],
     rows: int,
     columns: int,
-    x: Array,
-    x_strides: Sequence[int],
-    y: Array,
-    y_strides: Sequence[int],
+    x: tuple[Array, Strides],
+    y: tuple[Array, Strides],
     dtype: DType,
     threads: int,
 ) -> list[Launch]:
-    """The launch of y[o, i, j] = x[o, j, i] for i < rows, j < columns; strides in elements are
-    those of x over (o, j) and of y over (o, i)."""
-    if not outer * rows * columns:
-        return []
+    """The launch of y[*o, i, j] = x[*o, j, i] for i < rows, j < columns, and two outer axes.
+    Strides, in elements, are those of x over (*o, j) and of y over (*o, i)."""
     blocks = -(-rows // ROW_BLOCK)
-    items = outer * blocks
-    n_bytes = outer * rows * columns * dtype.itemsize
+    items = prod(outer) * blocks
+    if not items * columns:
+        return []
+    n_bytes = prod(outer) * rows * columns * dtype.itemsize
     return [
         Launch(
             TransposeSpec(dtype),
-            [x, y, rows, columns, blocks, *x_strides, *y_strides],
+            [x[0], y[0], rows, columns, blocks, outer[1], *x[1], *y[1]],
             items=items,
             grain=items if n_bytes < 100_000 else max(1, items // (threads * 8)),
-            reads=(x.buffer,),
-            writes=(y.buffer,),
+            reads=(x[0].buffer,),
+            writes=(y[0].buffer,),
             n_bytes=2 * n_bytes,
             label="transpose",
         )
@@ -54,5 +61,55 @@ def schedule(
 
 
 def is_supported(dtype: DType, target: Target) -> bool:
-    """Whether elements are of a size that vectors of several hold as numbers."""
-    return dtype.itemsize in (4, 8) and target.vector_bytes >= 2 * dtype.itemsize
+    """Whether vectors of the target hold several elements, as plain numbers."""
+    return dtype in (dtypes.float32, dtypes.float64) and target.vector_bytes >= 2 * dtype.itemsize
+
+
+def of_copy(
+    built: Built, arrays: Sequence[tuple[Array, Strides]], target: Target, threads: int
+) -> list[Launch] | None:
+    """The launch of a kernel that only copies, with another axis adjacent in its source than in its
+    result; None if the kernel is none such."""
+    kernel = built.kernel
+    if len(kernel.stages) != 1 or len(kernel.stages[0].stores) != 1 or kernel.n_inner:
+        return None
+    (store,) = kernel.stages[0].stores
+    dtype = kernel.operands[store.access.operand]
+    if store.value.op != "load" or store.value.args or store.guard or len(kernel.operands) != 2:
+        return None
+    if store.value.dtype is not dtype or not is_supported(dtype, target):
+        return None
+    (x, x_strides), (y, y_strides) = arrays[store.value.attr.operand], arrays[store.access.operand]
+    axes = _merged(built.extents, x_strides, y_strides)
+    row = [a for a in axes if a[1] == 1 and a[2] != 1]
+    column = [a for a in axes if a[2] == 1 and a[1] != 1]
+    rest = [a for a in axes if 1 not in a[1:]]
+    if len(row) != 1 or len(column) != 1 or len(rest) > 2 or len(axes) != len(rest) + 2:
+        return None
+    if row[0][0] < LEAST or column[0][0] < LEAST:
+        return None
+    rest = [(1, 0, 0)] * (2 - len(rest)) + rest
+    return schedule(
+        (rest[0][0], rest[1][0]),
+        row[0][0],
+        column[0][0],
+        (x, (rest[0][1], rest[1][1], column[0][1])),
+        (y, (rest[0][2], rest[1][2], row[0][2])),
+        dtype,
+        threads,
+    )
+
+
+def _merged(
+    extents: Sequence[int], x_strides: Strides, y_strides: Strides
+) -> list[tuple[int, int, int]]:
+    """(extent, stride in x, stride in y) of each axis, with axes joined that both walk as one."""
+    axes: list[tuple[int, int, int]] = []
+    for n, x, y in zip(extents, x_strides, y_strides):
+        if n == 1:
+            continue
+        if axes and axes[-1][1] == n * x and axes[-1][2] == n * y:
+            axes[-1] = (axes[-1][0] * n, x, y)
+        else:
+            axes.append((n, x, y))
+    return axes
