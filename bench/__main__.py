@@ -6,6 +6,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from twofold import machine
@@ -39,10 +40,11 @@ def main() -> int:
     print("\n".join(map(_peaks_text, peaks)), flush=True)
     done: list[CaseResult] = []
     for name in names:
-        done += _run(table[name], args, peers, peaks[-1])
+        for case in _run(table[name], args, peers, peaks[-1]):
+            done.append(case)
+            if args.json:  # after each case, so that what is cut short keeps what it has
+                Path(args.json).write_text(json.dumps(as_json(done, peaks), indent=1) + "\n")
     print("\n" + summary_text(done))
-    if args.json:
-        Path(args.json).write_text(json.dumps(as_json(done, peaks), indent=1) + "\n")
     mine = [c.mine for c in done]
     failed = any(r is None or r.error is not None for r in mine)
     return int(failed or not all(c.agrees for c in done))
@@ -70,15 +72,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(
     workload: Workload, args: argparse.Namespace, peers: list[str], peaks: Peaks
-) -> list[CaseResult]:
+) -> Iterator[CaseResult]:
+    """Run the cases of a workload, printing each."""
     cases = list(workload.selected(args.quick, args.case))
     rounds = args.rounds or (1 if args.quick else 3 if workload.once else 5)
     seconds = args.seconds or (0.05 if args.quick else 0.3)
-    done = []
     for case in run_workload(workload, cases, peers, args.threads, rounds, seconds):
         print("\n" + case_text(case, peaks), flush=True)
-        done.append(case)
-    return done
+        yield case
 
 
 def _peaks(threads: int, seconds: float) -> Peaks:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from op_rows import ROWS
 
 from twofold import config, dtypes, engine, passes
 from twofold.autograd.reverse import cotangents
 from twofold.errors import InternalError
 from twofold.graph import node as graph
 from twofold.graph.node import Node, postorder
-from twofold.graph.text import Graph, parse, same
+from twofold.graph.text import Given, Graph, parse, same
 from twofold.graph.types import Type
 from twofold.graph.verify import verify
 from twofold.ops import base, interpret, reduce
@@ -163,3 +164,19 @@ def test_passes_are_shown_with_what_they_changed(capsys: pytest.CaptureFixture[s
     assert "def recorded(" in shown and "def simplify(" in shown
     assert "pull_permutes: unchanged" in shown
     assert len(postorder(parse(shown[: shown.index("def simplify")], base.registry).roots)) == 4
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_every_op_can_be_pasted_back(name: str) -> None:
+    row = ROWS[name]
+    for case in row.cases:
+        inputs = []
+        for k, shape in enumerate(case.shapes):
+            dtype = case.dtypes[k - 1] if k and k <= len(case.dtypes) else None
+            inputs.append(graph.leaf(Given(f"x{k}"), Type(shape, dtype or row.dtypes[0])))
+        root = graph.make(base.registry[name], tuple(inputs), case.attrs)
+        text = str(Graph([root]))
+        read = parse(text, base.registry)
+        assert str(read) == text
+        assert read.roots[0].structure.attrs == root.structure.attrs
+        assert read.roots[0].type == root.type
