@@ -18,6 +18,7 @@ import ast
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,12 @@ def call_text(node: Node, names: Mapping[int, str]) -> str:
         return f"{s.attrs[0].name}({_value_text(_constant_value(s.attrs))})"
     inputs = [names.get(id(x)) or call_text(x, names) for x in node.inputs]
     attributes = [f"{p}={_value_text(v)}" for p, v in zip(s.op.params, s.attrs, strict=True)]
-    return f"{s.op.name}({', '.join(inputs + attributes)})"
+    return f"{_call_name(s.op.name)}({', '.join(inputs + attributes)})"
+
+
+def _call_name(op: str) -> str:
+    """The op's name as Python takes it: `and_` for `and`."""
+    return f"{op}_" if iskeyword(op) else op
 
 
 def _is_leaf(node: Node) -> bool:
@@ -211,6 +217,8 @@ class _Parser:
         if not isinstance(expression, ast.Call) or not isinstance(expression.func, ast.Name):
             raise _error(expression, "expected a name or OP(...)")
         name = expression.func.id
+        if name.endswith("_") and iskeyword(name[:-1]):
+            name = name[:-1]
         if name in _DTYPES:
             return self._constant(_DTYPES[name], expression)
         if name not in self.ops:
