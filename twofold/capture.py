@@ -128,12 +128,14 @@ class Captured:
                 if _is_kept([result]):
                     raise _Unlike("a tensor that it makes is kept besides being returned")
                 run = _run_of(observation, inside, result, start)
+                variant.settled = variant.run is not None and run.same(variant.run)
+                if variant.settled:
+                    _overwrite(run)
             except _Unlike as reason:
                 why = str(reason)
         engine.flush()
         inside.pass_on()
-        before, variant.run = variant.run, run
-        variant.settled = run is not None and before is not None and run.same(before)
+        variant.run = run
         if not variant.settled:
             variant.tries += 1
             if variant.tries >= TRIES:
@@ -319,6 +321,13 @@ def _run_of(o: Observation, inside: _Arguments, result: Any, start: int) -> Run:
     targets = _targets(roots, inside, o, accumulated, made)
     calls = [call for _, call in o.script]
     return Run(program, leaves, types, targets, parts, calls, engine.located(roots))
+
+
+def _overwrite(run: Run) -> None:
+    """Compile the observed graph, still pending, so that new values of state replace the old."""
+    pairs = [(position, recorder.leaves[at]) for position, at in run.overwritten()]
+    if pairs:
+        run.in_place(engine.compile_graph(engine.roots_of(()), (), pairs))
 
 
 def _source(

@@ -22,6 +22,7 @@ from .graph.storage import hold
 from .graph.types import Type
 from .kernels.launch import Buffer as PlanBuffer
 from .kernels.memory import FIRST_SLOT, MemoryPlan, plan_memory
+from .kernels.overwrite import overwrite
 from .kernels.partition import strip
 from .kernels.schedule import Scheduler, output_buffer
 from .kernels.text import kernel_text
@@ -53,9 +54,10 @@ class Program:
 
     `leaves` are (slot, index into the epoch's leaves); `scalars` are (index into the scalars'
     words, index into the epoch's leaves, dtype). `outputs` are (slot, bytes). `results` say for
-    each root where its value is: ("output", position) or ("leaf", index); `kept` the same for nodes
-    that a later backward may read, by their position among the candidates. `sites` tell which
-    node a kernel's error record means (see `_sites`).
+    each root where its value is: ("output", position), ("leaf", index), or, where it replaces the
+    value of a leaf, ("over", index); `kept` the same for nodes that a later backward may read, by
+    their position among the candidates. `sites` tell which node a kernel's error record means (see
+    `_sites`).
     """
 
     plan: Plan
@@ -229,8 +231,8 @@ def _key(roots: list[Node]) -> tuple:
 
 
 def _candidates(roots: list[Node]) -> list[Node]:
-    """Pending nodes besides the roots that a later backward may read, in an order that the structure
-    fixes: those that gradients of the roots pass through."""
+    """Pending nodes besides the roots that a later backward may read, in an order that the
+    structure fixes: those that gradients of the roots pass through."""
     found: list[Node] = []
     seen = {id(root) for root in roots}
     stack = [r for r in roots if r.structure.requires_grad and not r.released]
@@ -247,8 +249,15 @@ def _candidates(roots: list[Node]) -> list[Node]:
     return found
 
 
-def plan_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Planned:
-    """Rewrite, partition, schedule, place: all of the path that needs no machine code."""
+Pairs = Sequence[tuple[int, Node]]
+"""Positions of roots, with the leaves whose memory they may take over."""
+
+
+def plan_graph(
+    roots: Sequence[Node], candidates: Sequence[Node] = (), over: Pairs = ()
+) -> Planned:
+    """Rewrite, partition, schedule, place: all of the path that needs no machine code. Where it
+    changes no result, roots take the place of the leaves that `over` pairs them with."""
     options = config.current()
     clocks = [time.perf_counter()]
     rewritten = passes.run([*roots, *candidates])
@@ -257,6 +266,7 @@ def plan_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Planne
     target = machine.target_for(options.target)
     scheduler = Scheduler(results, target, options.threads, extras)
     kept = _keep(scheduler, extras)
+    overwrite(scheduler, results, over)
     clocks.append(time.perf_counter())
     outputs = [b for b in scheduler.buffers.values() if b.kind == "output"]
     leaves = [b for b in scheduler.buffers.values() if b.kind == "leaf"]
@@ -273,14 +283,16 @@ def plan_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Planne
     return Planned(results, scheduler, memory, kept, leaves, outputs)
 
 
-def compile_graph(roots: Sequence[Node], candidates: Sequence[Node] = ()) -> Program:
-    """The whole path from a graph to a program."""
+def compile_graph(
+    roots: Sequence[Node], candidates: Sequence[Node] = (), over: Pairs = ()
+) -> Program:
+    """The whole path from a graph to a program; `over` as for `plan_graph`."""
     options = config.current()
     target = machine.target_for(options.target)
     clock, before = time.perf_counter(), dict(counts)
     reason = _history.reason(signature(roots, options))
     trace.write(trace.STAGES, f"compile: {reason}")
-    planned = plan_graph(roots, candidates)
+    planned = plan_graph(roots, candidates, over)
     memory = planned.memory
     _trace_launches(memory)
     planned_at = time.perf_counter()
@@ -350,18 +362,22 @@ def _program(planned: Planned, plan: Plan, birth: Birth) -> Program:
     slot = {id(b): FIRST_SLOT + i for i, b in enumerate(memory.slots)}
     out_at = {id(b): i for i, b in enumerate(planned.outputs)}
     leaf_slots, scalars = [], []
+    leaf_of: dict[int, int] = {}
     for number, node in enumerate(scheduler.partition.nodes):
         if node.value is None and node.structure.op is not LEAF:
             continue
         if number in scheduler.scalar_at:
             scalars.append((scheduler.scalar_at[number], index[id(node)], node.dtype))
         else:
+            leaf_of[id(scheduler.buffers[number])] = index[id(node)]
             leaf_slots.append((slot[id(scheduler.buffers[number])], index[id(node)]))
     where: list[tuple[str, int]] = []
     for root in planned.results:
         buffer, source = output_buffer(scheduler, root)
         if buffer is None:
             where.append(("leaf", index[id(source)]))
+        elif buffer.kind == "alias":
+            where.append(("over", leaf_of[id(buffer.source)]))
         else:
             where.append(("output", out_at[id(buffer)]))
     return Program(

@@ -3,14 +3,18 @@ do it again without the function."""
 
 from __future__ import annotations
 
+import ctypes
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
 from . import engine
 from .graph.node import Node, leaf
+from .graph.storage import hold
 from .graph.types import Type
 from .runtime.buffers import Buffer
 from .runtime.plan import KernelError
@@ -99,12 +103,19 @@ class Run:
         script: Sequence[Callable[[], Any]],
         located: Sequence[Node],
     ) -> None:
-        self.program = program
         self.leaves = leaves
+        self.types = types
         self.targets = list(targets)
         self.result = result
         self.script = list(script)
         self.located = [_alone(node) for node in located]
+        self.key = program
+        self._tie(program)
+
+    def _tie(self, program: engine.Program) -> None:
+        """Sort out which slots and numbers of the program come from where."""
+        leaves, types = self.leaves, self.types
+        self.program = program
         self._arguments: list[tuple[int, int]] = []
         self._states: list[tuple[int, Place, Type]] = []
         self._fixed: list[tuple[int, Buffer]] = []
@@ -120,10 +131,30 @@ class Run:
         for at, index, dtype in program.scalars:
             self._numbers.append((at, leaves[index], dtype.name))
 
+        taken = {at for kind, at in program.results if kind == "over"}
+        self._owned = [leaves[at].what for at in sorted(taken)]
+
+    def overwritten(self) -> list[tuple[int, int]]:
+        """(position of the root, index of the leaf) for state that is read and given a new value,
+        so that the new value may take the place of the old."""
+        leaf_at = {
+            id(place.what): at for at, place in self.leaves.items() if place.kind == "storage"
+        }
+        pairs = []
+        for position, target in enumerate(self.targets):
+            place = target.place
+            if place.kind == "storage" and id(place.what) in leaf_at:
+                pairs.append((position, leaf_at[id(place.what)]))
+        return pairs
+
+    def in_place(self, program: engine.Program) -> None:
+        """Repeat the run from now on by `program`, of the same graph, which overwrites state."""
+        self._tie(program)
+
     def same(self, other: Run) -> bool:
         """Whether `other` did the same to the same places."""
         return (
-            self.program is other.program
+            self.key is other.key
             and self.leaves.keys() == other.leaves.keys()
             and all(place.same(other.leaves[at]) for at, place in self.leaves.items())
             and len(self.targets) == len(other.targets)
@@ -134,6 +165,9 @@ class Run:
 
     def repeat(self, arguments: Sequence[Tensor]) -> Any:
         """Do the run again on `arguments`; gives its result."""
+        pinned = [(s, s.pinned) for s in self._owned if s.pinned is not None]
+        for storage in self._owned:
+            _own(storage)
         addresses = [(slot, _value(arguments[at]._storage).address) for slot, at in self._arguments]
         for slot, place, type_ in self._states:
             storage = _storage_of(place)
@@ -157,10 +191,16 @@ class Run:
             program.plan.run(engine.team(), addresses, numbers)
         except KernelError as error:
             raise engine.fault(program, self.located, error) from None
-        values = []
+        values: list[Any] = []
         for kind, at in program.results:
-            values.append(fresh[at] if kind == "output" else before[at])
+            if kind == "output":
+                values.append(fresh[at])
+            else:
+                values.append(before[at] if kind == "leaf" else None)
         self._put(values, arguments)
+        for storage, array in pinned:
+            storage.pinned = array
+            storage.write(write_back(storage, storage.node))
         return self._built(self.result, values, arguments)
 
     def _before(self, arguments: Sequence[Tensor]) -> dict[int, Any]:
@@ -182,6 +222,9 @@ class Run:
         for target, value in zip(self.targets, values):
             kind = target.place.kind
             if kind == "new":
+                continue
+            if value is None:  # the kernels have put it there
+                target.place.what.version += 1
                 continue
             node = leaf(value, target.type, target.requires_grad)
             node.target = target.tensor
@@ -236,6 +279,45 @@ def _value(storage: Any) -> Any:
     if node.value is None:
         engine.realize([node])
     return node.value
+
+
+def _own(storage: Any) -> None:
+    """Make sure that nothing but `storage` knows the memory of its value, which will be
+    overwritten: graphs, arrays and other tensors keep what they saw, and `storage` a copy."""
+    node = storage.node
+    value = _value(storage)
+    alone = getrefcount(node) <= _ONE_OWNER and getrefcount(value) <= _ONE_OWNER
+    if alone and storage.pinned is None:
+        return
+    if storage.pinned is not None:  # that memory gets the new value too
+        node.value = _copy(value)
+    own = leaf(_copy(value), node.structure.type, node.structure.requires_grad)
+    own.target = node.target
+    storage.node, storage.pinned = own, None
+    hold(weakref.ref(storage), own)
+
+
+def _copy(value: Buffer) -> Buffer:
+    made = Buffer(value.n_bytes)
+    ctypes.memmove(made.address, value.address, value.n_bytes)
+    return made
+
+
+class _Cell:
+    """Holds one object, as a storage holds its node."""
+
+    def __init__(self) -> None:
+        self.held = object()
+
+
+def _one_owner() -> int:
+    """What `getrefcount` tells of a local name's object that one attribute holds besides."""
+    cell = _Cell()
+    held = cell.held
+    return getrefcount(held)
+
+
+_ONE_OWNER = _one_owner()
 
 
 def _alone(node: Node) -> Node:

@@ -220,8 +220,13 @@ def _infer(op: Any, inputs: tuple[Node, ...], attrs: tuple, table_key: tuple) ->
         and type_.dtype.is_floating_point
         and any(x.structure.requires_grad for x in inputs)
     ) or op.starts_gradient
-    type_ = rec.types.setdefault(type_, type_)
-    found = rec.structure(op, attrs, type_, requires_grad)
+    # `refresh` looks for what was inferred, whatever the mode was then: the same structure is
+    # found.
+    inferred = (op, attrs, requires_grad, *table_key[3:])
+    found = rec.table.get(inferred)
+    if found is None or found.requires_grad != requires_grad:
+        type_ = rec.types.setdefault(type_, type_)
+        found = rec.table[inferred] = rec.structure(op, attrs, type_, requires_grad)
     rec.table[table_key] = found
     return found
 

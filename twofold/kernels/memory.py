@@ -57,6 +57,7 @@ def plan_memory(launches: Sequence[Launch], given: Sequence[Buffer], threads: in
     offsets, arena_bytes = _place(list(lives.values()))
 
     def where(buffer: Buffer) -> tuple[int, int]:
+        buffer = _root(buffer)
         if id(buffer) in slot_of:
             return slot_of[id(buffer)], 0
         if id(buffer) in offsets:
@@ -121,7 +122,7 @@ def _lifetimes(
     lives: dict[int, tuple[Buffer, int, int]] = {}
     for launch, phase in zip(launches, phases):
         for buffer in (*launch.reads, *launch.writes):
-            if id(buffer) in slot_of or buffer.kind == "scalars":
+            if id(_root(buffer)) in slot_of or buffer.kind == "scalars":
                 continue
             if buffer.kind != "temp":
                 raise InternalError(f"[memory] only temporaries may be unplaced; got {buffer}")

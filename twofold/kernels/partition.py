@@ -274,11 +274,11 @@ def _group(p: Partition) -> None:
             group.node = node
             if kind in FINISHED:
                 group.domain = node.shape
-            _depend(p, group, [_producer(p, x) for x in _reads(p, node)])
+            _depend(p, group, [_producer(p, x) for x in template_reads(p, node)])
             p.home[p.numbers[id(node)]] = group
 
 
-def _reads(p: Partition, node: Node) -> list[Node]:
+def template_reads(p: Partition, node: Node) -> list[Node]:
     """The nodes in memory that a template's node reads."""
     found: dict[int, Node] = {}
     stack = list(node.inputs)

@@ -1,0 +1,68 @@
+"""Write new values over old ones that nobody needs any more.
+
+A captured training step gives each parameter a new value and lets go of the old one. Where the
+kernel that makes the new value reads the old one at the very same elements, and nothing reads the
+old one later, both may lie in one place: the step then touches a third less memory, and allocates
+none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..graph.node import Node
+from .partition import Member, Partition, identity, strip, template_reads
+from .schedule import Scheduler
+
+
+def overwrite(
+    scheduler: Scheduler, roots: Sequence[Node], pairs: Sequence[tuple[int, Node]]
+) -> list[tuple[int, Node]]:
+    """Let roots lie where leaves lie, for those of `pairs` (position of the root, leaf) for which
+    that changes no result; gives these. Buffers of the scheduler become aliases."""
+    p = scheduler.partition
+    kept = {id(strip(root)) for root in roots}
+    done = []
+    taken: set[int] = set()
+    for position, leaf in pairs:
+        root = strip(roots[position])
+        to, of = p.number(root), p.number(leaf)
+        if to is None or of is None or id(leaf) in kept or {to, of} & taken:
+            continue
+        if root.dtype is not leaf.dtype or root.type.n_bytes != leaf.type.n_bytes:
+            continue
+        if _is_pointwise(p, to, of) and _is_last(scheduler, to, of):
+            buffer = scheduler.buffers[to]
+            buffer.kind, buffer.source = "alias", scheduler.buffers[of]
+            taken |= {to, of}
+            done.append((position, leaf))
+    return done
+
+
+def _is_pointwise(p: Partition, to: int, of: int) -> bool:
+    """Whether the kernel that makes value `to` reads value `of` only where it writes, and has read
+    it by then."""
+    group = p.home.get(to)
+    if group is None or group.reduced or group.kind not in ("loops", "matmul"):
+        return False
+    member = next((m for m in group.members if m.number == to), None)
+    if member is None or member.level != "full":
+        return False
+    if group.node is not None and any(p.number(x) == of for x in template_reads(p, group.node)):
+        return False
+    place = identity(group, member)
+    reads = [e for m in group.members for e in m.refs if e.attr.node == of]
+    return _reads(member, of) and all(e.attr.position == place for e in reads)
+
+
+def _reads(member: Member, of: int) -> bool:
+    return any(e.attr.node == of for e in member.refs)
+
+
+def _is_last(scheduler: Scheduler, to: int, of: int) -> bool:
+    """Whether one launch writes `to`, and none after it reads `of`."""
+    new, old = scheduler.buffers[to], scheduler.buffers[of]
+    launches = scheduler.launches
+    writers = [i for i, x in enumerate(launches) if any(b is new for b in x.writes)]
+    readers = [i for i, x in enumerate(launches) if any(b is old for b in x.reads)]
+    return len(writers) == 1 and all(i <= writers[0] for i in readers)
