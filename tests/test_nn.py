@@ -631,3 +631,61 @@ def test_clipping() -> None:
     nn.utils.vector_to_parameters(vector * 2, ours)
     assert ours[0].requires_grad
     _same(ours[1].detach(), theirs[1].detach() * 2)
+
+
+# Errors.
+
+
+def test_errors_name_the_module() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = nn.ModuleList([nn.ReLU(), nn.Linear(7, 2)])
+
+        def forward(self, x):
+            for part in self.parts:
+                x = part(x)
+            return x
+
+    net = nn.Sequential(nn.Linear(4, 8), Block())
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied") as info:
+        net(tf.ones(3, 4))
+    (note,) = info.value.__notes__
+    assert note == (
+        "in 1.parts.1: Linear(in_features=7, out_features=2, bias=True), given [3, 8], with weight "
+        "[2, 7], bias [2]"
+    )
+
+
+def test_errors_are_pytorchs() -> None:
+    cases = [
+        lambda f: f.nn.Linear(4, 2)(f.ones(3, 5)),
+        lambda f: f.nn.Linear(4, 2)(f.ones(3, 4).double()),
+        lambda f: f.nn.BatchNorm1d(3)(f.ones(4, 2)),
+        lambda f: f.nn.BatchNorm2d(3)(f.ones(4, 3)),
+        lambda f: f.nn.BatchNorm1d(3)(f.ones(1, 3)),
+        lambda f: f.nn.Dropout(1.5),
+        lambda f: f.nn.GroupNorm(2, 3),
+        lambda f: f.nn.Conv2d(3, 4, 3, groups=2),
+        lambda f: f.nn.Conv2d(3, 4, 3, padding="same", stride=2),
+        lambda f: f.nn.GLU()(f.ones(3)),
+        lambda f: f.nn.PixelShuffle(2)(f.ones(1, 3, 2, 2)),
+        lambda f: f.nn.ReflectionPad1d(3)(f.ones(1, 1, 3)),
+        lambda f: f.nn.CrossEntropyLoss()(f.ones(3, 4), f.zeros(2).long()),
+        lambda f: f.nn.BCELoss()(f.ones(3), f.ones(3, 1)),
+        lambda f: f.nn.MultiheadAttention(8, 3),
+        lambda f: f.nn.LSTM(3, 4)(f.ones(2, 1, 5)),
+        lambda f: f.nn.GRU(3, 0),
+        lambda f: f.nn.Embedding(3, 2, padding_idx=5),
+        lambda f: f.nn.Sequential(f.nn.ReLU())[4],
+        lambda f: f.nn.init.xavier_uniform_(f.ones(3)),
+        lambda f: f.nn.functional.interpolate(f.ones(1, 1, 4, 4), mode="linear", size=3),
+    ]
+    for case in cases:
+        messages = []
+        for framework in (tf, torch):
+            with pytest.raises(Exception) as info:
+                case(framework)
+            text = str(info.value).replace("twofold", "torch")
+            messages.append((info.type, " ".join(text.split())))
+        assert messages[0] == messages[1]

@@ -45,7 +45,8 @@ def explain_missing(package: str, names: Iterable[str]) -> Callable[[str], Any]:
     def missing(name: str) -> Any:
         text = f"module {package!r} has no attribute {name!r}"
         if not name.startswith("_"):
-            public = {n.lower(): n for n in names if not n.startswith("_")}
+            # Of two names that differ in case alone, that of the class comes last and stays.
+            public = {n.lower(): n for n in sorted(names, reverse=True) if n[:1] != "_"}
             near = difflib.get_close_matches(name.lower(), list(public), 1)
             if near:
                 text += f"; the nearest is {public[near[0]]!r}"

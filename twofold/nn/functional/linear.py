@@ -6,7 +6,7 @@ from ...autograd_api import no_grad
 from ...creation import arange
 from ...functions.linear import matmul
 from ...functions.pointwise import where
-from ...tensor import Tensor
+from ...tensor import NAMES, Tensor
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -18,6 +18,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             "mat1 and mat2 shapes cannot be multiplied "
             f"({rows}x{input.size(-1) if input.dim() else 1} and "
             f"{weight.size(1)}x{weight.size(0)})"
+        )
+    if input.dtype is not weight.dtype:
+        raise RuntimeError(
+            "mat1 and mat2 must have the same dtype, but got "
+            f"{NAMES[input.dtype]} and {NAMES[weight.dtype]}"
         )
     y = matmul(input, weight.t())
     return y if bias is None else y + bias

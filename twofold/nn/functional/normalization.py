@@ -42,6 +42,10 @@ def batch_norm(
     rank = input.dim()
     if rank < 2:
         raise RuntimeError(f"[batch_norm] takes (N, C, ...); got {rank}-D input")
+    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight}
+    for name, x in {**given, "bias": bias}.items():
+        if x is not None and x.numel() != input.size(1):
+            raise RuntimeError(f"{name} should contain {input.size(1)} elements not {x.numel()}")
     if training:
         n = input.numel() // max(input.size(1), 1)
         if n == 1:

@@ -136,7 +136,12 @@ def interpolate(
 ) -> Tensor:  # fmt: skip
     """input (N, C, ...) in another size: mode "nearest", "nearest-exact", "area", "linear" (3-D),
     "bilinear", "bicubic" (4-D) or "trilinear" (5-D)."""
-    if mode not in _RANKS or input.dim() - 2 not in _RANKS[mode]:
+    rank = input.dim() - 2
+    if mode in _RANKS and rank in (1, 2, 3) and rank not in _RANKS[mode]:
+        raise NotImplementedError(
+            f"Got {input.dim()}D input, but {mode} mode needs {_RANKS[mode][0] + 2}D input"
+        )
+    if mode not in _RANKS or rank not in _RANKS[mode]:
         raise NotImplementedError(
             "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
             f"{input.dim()}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | "

@@ -16,6 +16,7 @@ from ...tensor import Device, Tensor
 from ..hooks import BackwardHooks, RemovableHandle, add_hook
 from ..parameter import Buffer, Parameter, is_lazy
 from . import state
+from .locate import locate
 
 M = TypeVar("M", bound="Module")
 
@@ -135,8 +136,16 @@ class Module:
             or _global_backward_hooks
             or _global_backward_pre_hooks
         ):
-            return self.forward(*args, **kwargs)
-        return self._call_with_hooks(args, kwargs)
+            try:
+                return self.forward(*args, **kwargs)
+            except Exception as error:
+                locate(error, self, args)
+                raise
+        try:
+            return self._call_with_hooks(args, kwargs)
+        except Exception as error:
+            locate(error, self, args)
+            raise
 
     def _call_with_hooks(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         for key, hook in [*_global_forward_pre_hooks.items(), *self._forward_pre_hooks.items()]:

@@ -12,7 +12,7 @@ from ..modules.module import Module
 @contextmanager
 def replaced(module: Module, tensors: dict[str, Any], strict: bool = False) -> Iterator[None]:
     """Within the block, the module's parameters and buffers of these paths are other tensors."""
-    known = dict(module.named_parameters(remove_duplicate=False))
+    known: dict[str, Any] = dict(module.named_parameters(remove_duplicate=False))
     known |= dict(module.named_buffers(remove_duplicate=False))
     if strict and known.keys() != tensors.keys():
         missing, unexpected = known.keys() - tensors.keys(), tensors.keys() - known.keys()
