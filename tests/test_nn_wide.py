@@ -418,3 +418,27 @@ def test_functional_call_and_fusion() -> None:
     assert not np.allclose(y.detach().numpy(), net(x).detach().numpy())
     fused = nn.utils.fuse_conv_bn_eval(net[0], net[1])
     np.testing.assert_allclose(fused(x).detach().numpy(), net(x).detach().numpy(), atol=1e-5)
+
+
+def test_adaptive_softmax() -> None:
+    ours, theirs = _pair("AdaptiveLogSoftmaxWithLoss", 16, 12, [3, 7], div_value=2.0)
+    x, y = _numbers(5, 16), np.array([0, 11, 4, 2, 8])
+    _compare(ours, theirs, [x, y], {})
+    _close(ours.log_prob(tf.tensor(x)), theirs.log_prob(torch.tensor(x)))
+    assert ours.predict(tf.tensor(x)).tolist() == theirs.predict(torch.tensor(x)).tolist()
+
+
+def test_a_compiled_module() -> None:
+    net = nn.Linear(3, 2)
+    x = tf.ones(1, 3)
+    expected = net(x).tolist()
+    net.compile()
+    with tf.no_grad():
+        assert [net(x).tolist() for _ in range(4)] == [expected] * 4
+
+
+def test_pooling_with_indices_and_data_parallel() -> None:
+    _compare(F.max_pool2d_with_indices, TF.max_pool2d_with_indices, [X, 2], {})
+    net = nn.DataParallel(nn.Linear(3, 2))
+    assert list(net.state_dict()) == ["module.weight", "module.bias"]
+    assert net(tf.ones(1, 3)).shape == (1, 2)

@@ -1,5 +1,7 @@
 """torch.nn.functional: layers, activations and losses as functions."""
 
+from functools import partial as _partial
+
 from ...errors import explain_missing as _explain_missing
 from ...functions.convolution import (
     conv1d,
@@ -110,5 +112,12 @@ from .vision import (
     upsample_bilinear,
     upsample_nearest,
 )
+
+adaptive_max_pool1d_with_indices = _partial(adaptive_max_pool1d, return_indices=True)
+adaptive_max_pool2d_with_indices = _partial(adaptive_max_pool2d, return_indices=True)
+adaptive_max_pool3d_with_indices = _partial(adaptive_max_pool3d, return_indices=True)
+max_pool1d_with_indices = _partial(max_pool1d, return_indices=True)
+max_pool2d_with_indices = _partial(max_pool2d, return_indices=True)
+max_pool3d_with_indices = _partial(max_pool3d, return_indices=True)
 
 __getattr__ = _explain_missing(__name__, dir())

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from ...autograd_api import is_grad_enabled, no_grad
+from ...capture import compile
 from ...dtypes import DType
 from ...functions.pointwise import converted
 from ...graph.modes import modes
@@ -704,6 +705,10 @@ class Module:
             else:
                 parameter.grad = parameter.grad.detach()
                 parameter.grad.zero_()
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Run calls of this module as captured plans (see `twofold.compile`)."""
+        object.__setattr__(self, "forward", compile(self.forward, *args, **kwargs))
 
     # Text.
 
