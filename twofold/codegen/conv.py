@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
-from ..kernels.conv import ConvSpec, WeightsSpec
+from ..kernels.conv import TURN_BLOCK, ConvSpec, TurnedWeightsSpec, WeightsSpec
 from ..machine import Target
 from .build import I64, Words, i64, iota, kernel_function, loop, splat
 from .scalar import emit_const, emit_operation, load, memory_type, store
+from .transpose import turn
 
 I32 = ir.IntType(32)
 
@@ -55,6 +56,64 @@ def emit_weights(spec: WeightsSpec, target: Target) -> ir.Module:
             store(b, vector, where, spec.dtype, target)
 
         loop(b, i64(0), w["channels"], i64(1), [], channel, "channel")
+
+    loop(b, begin, end, i64(1), [], item, "item")
+    b.ret_void()
+    return module
+
+
+def emit_turned_weights(spec: TurnedWeightsSpec, target: Target) -> ir.Module:
+    """A block of neighbouring elements of one panel's output channels an item."""
+    module, function, b = kernel_function()
+    bases, args, begin, end, _ = function.args
+    words = Words(b, bases, args)
+    source, to = words.array(), words.array()
+    names = ("outputs panels group output row taps blocks chunks by_row length first step").split()
+    w = {name: words.integer() for name in names}
+    element, lanes, dtype = memory_type(spec.dtype, 1), spec.lanes, spec.dtype
+
+    def at(base: ir.Value, offset: ir.Value) -> ir.Value:
+        return b.gep(base, [offset], source_etype=element)
+
+    def item(i: ir.Value, _: list[ir.Value]) -> None:
+        chunk, rest = b.urem(i, w["chunks"]), b.udiv(i, w["chunks"])
+        panel, group = b.urem(rest, w["panels"]), b.udiv(rest, w["panels"])
+        row, block = b.udiv(chunk, w["blocks"]), b.urem(chunk, w["blocks"])
+        column = b.mul(panel, i64(spec.columns))
+        start = b.add(b.mul(group, w["group"]), b.mul(row, w["by_row"]))
+        from_ = at(source, start)
+        out = at(to, b.mul(b.mul(rest, w["length"]), i64(spec.columns)))
+        last = b.sub(w["outputs"], i64(1))
+        low = b.mul(block, i64(TURN_BLOCK))
+        high = b.add(low, i64(TURN_BLOCK))
+        high = b.select(b.icmp_signed("<", high, w["row"]), high, w["row"])
+
+        def square(j: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+            channel, tap = carried
+            mask = b.icmp_signed("<", iota(lanes), splat(b, b.sub(high, j), lanes))
+            places = []
+            for _ in range(lanes):
+                place = b.add(b.add(channel, row), b.add(w["first"], b.mul(tap, w["step"])))
+                places.append(at(out, b.mul(place, i64(spec.columns))))
+                tap = b.add(tap, i64(1))
+                full = b.icmp_signed("==", tap, w["taps"])
+                channel = b.add(channel, b.zext(full, I64))
+                tap = b.select(full, i64(0), tap)
+            for first in range(0, spec.columns, lanes):
+                vectors = []
+                for lane in range(lanes):
+                    # Lanes past the last output are never stored: any number will do.
+                    output = b.add(column, i64(first + lane))
+                    output = b.select(b.icmp_signed("<", output, last), output, last)
+                    where = at(from_, b.add(b.mul(output, w["output"]), j))
+                    vectors.append(load(b, where, dtype, lanes, target, mask=mask))
+                for lane, vector in enumerate(turn(b, vectors)):
+                    with b.if_then(b.icmp_signed("<", b.add(j, i64(lane)), high)):
+                        store(b, vector, at(places[lane], i64(first)), dtype, target)
+            return [channel, tap]
+
+        start_at = [b.udiv(low, w["taps"]), b.urem(low, w["taps"])]
+        loop(b, low, high, i64(lanes), start_at, square, "square")
 
     loop(b, begin, end, i64(1), [], item, "item")
     b.ret_void()

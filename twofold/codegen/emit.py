@@ -8,16 +8,17 @@ from typing import Any
 from llvmlite import ir
 
 from ..kernels.compact import CompactSpec
-from ..kernels.conv import ConvSpec, WeightsSpec
+from ..kernels.conv import ConvSpec, TurnedWeightsSpec, WeightsSpec
 from ..kernels.conv_weight import CombineSpec, ConvWeightSpec
 from ..kernels.loops import LoopKernel
 from ..kernels.matmul import MatmulSpec
+from ..kernels.pool import PoolMaxInputSpec
 from ..kernels.scan import CarrySpec, ScanSpec
 from ..kernels.scatter import ScatterSpec
 from ..kernels.sort import SearchSpec, SortSpec, TopSpec
 from ..kernels.transpose import TransposeSpec
 from ..machine import Target
-from . import compact, conv, conv_weight, loops, matmul, scan, scatter, sort, transpose
+from . import compact, conv, conv_weight, loops, matmul, pool, scan, scatter, sort, transpose
 
 EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     CombineSpec: conv_weight.emit_combine,
@@ -26,6 +27,7 @@ EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     ConvWeightSpec: conv_weight.emit,
     LoopKernel: loops.emit,
     MatmulSpec: matmul.emit,
+    PoolMaxInputSpec: pool.emit,
     ScatterSpec: scatter.emit,
     ScanSpec: scan.emit,
     CarrySpec: scan.emit_carry,
@@ -33,6 +35,7 @@ EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     TopSpec: sort.emit_top,
     SearchSpec: sort.emit_search,
     TransposeSpec: transpose.emit,
+    TurnedWeightsSpec: conv.emit_turned_weights,
     WeightsSpec: conv.emit_weights,
 }
 

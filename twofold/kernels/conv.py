@@ -82,6 +82,19 @@ class WeightsSpec:
     adjacent: bool
 
 
+@dataclass(frozen=True)
+class TurnedWeightsSpec:
+    """Packs weights whose kernel elements lie side by side, as they do in (O, C / groups, *K), by
+    turning squares of `lanes` output channels and as many neighbouring elements."""
+
+    dtype: DType
+    columns: int
+    lanes: int
+
+
+TURN_BLOCK = 128
+"""Neighbouring elements of a row of weights that one work item turns, at most."""
+
 TILE_LIMIT = 14
 """Pixels of a register tile, at most: more bring nothing."""
 
@@ -130,14 +143,30 @@ def pack_weights(g: Geometry, w: Weights, spec: ConvSpec, threads: int) -> Launc
     columns = spec.columns
     panels = -(-g.outputs // columns)
     length = prod(g.kernel) * g.channels
+    turned = _turned(g, w)
     items = g.groups * panels * prod(g.kernel)
     packed = Buffer(
         max(1, g.groups * panels * length * columns) * spec.dtype.itemsize, "temp", "weights"
     )
     by_group, by_output, *rest = w.strides
+    kind: TurnedWeightsSpec | WeightsSpec
+    if turned is not None and spec.lanes > 1:
+        away, row, by_row, first, step = turned
+        at = _moved(w.at, away, spec.dtype)
+        blocks = -(-row // TURN_BLOCK)
+        chunks = blocks * (length // row)
+        items = g.groups * panels * chunks
+        kind = TurnedWeightsSpec(spec.dtype, columns, spec.lanes)
+        words = [
+            g.outputs, panels, by_group, by_output, row, prod(g.kernel), blocks, chunks, by_row,
+            length, first, step,
+        ]  # fmt: skip
+    else:
+        at, kind = w.at, WeightsSpec(spec.dtype, columns, by_output == 1)
+        words = [g.outputs, panels, *g.kernel, g.channels, by_group, by_output, *rest]
     return Launch(
-        WeightsSpec(spec.dtype, columns, by_output == 1),
-        [w.at, Array(packed), g.outputs, panels, *g.kernel, g.channels, by_group, by_output, *rest],
+        kind,
+        [at, Array(packed), *words],
         items=items,
         grain=max(1, items // (4 * threads)),
         reads=(w.at.buffer,),
@@ -145,6 +174,30 @@ def pack_weights(g: Geometry, w: Weights, spec: ConvSpec, threads: int) -> Launc
         n_bytes=2 * g.groups * g.outputs * length * spec.dtype.itemsize,
         label="pack",
     )
+
+
+def _turned(g: Geometry, w: Weights) -> tuple[int, int, int, int, int] | None:
+    """Where weights lie in rows that can be turned: (elements from w to the first, elements of a
+    row, stride of rows, packed place of a row's first kernel element, step of places from one to
+    the next); None where they do not.
+
+    In (O, C, *K) a row holds all channels of an output, or, for the input's gradient, whose
+    channels are the outputs and whose kernel runs backwards, the kernel of one channel.
+    """
+    _, by_output, *by_tap, by_channel = w.strides
+    taps, step = prod(g.kernel), 1
+    directions = set()
+    for n, stride in zip(reversed(g.kernel), reversed(by_tap)):
+        if n > 1:
+            if abs(stride) != step:
+                return None
+            directions.add(stride > 0)
+        step *= n
+    if by_channel == taps and directions <= {True} and by_output >= taps * g.channels:
+        return 0, taps * g.channels, 0, 0, g.channels
+    if by_output == taps and taps > 1 and directions == {False}:
+        return 1 - taps, taps, by_channel, (taps - 1) * g.channels, -g.channels
+    return None
 
 
 def schedule(

@@ -48,7 +48,7 @@ def copied(node: Node) -> tuple[Node, ...]:
 def images(node: Node) -> tuple[Node, ...]:
     """The inputs of a convolution that hold channels at positions: those that are no weights."""
     kind = node.structure.op.kind
-    count = {"conv": 1, "conv_input": 1, "conv_weight": 2}.get(kind, 0)
+    count = {"conv": 1, "conv_input": 1, "conv_weight": 2, "pool_max_input": 2}.get(kind, 0)
     return node.inputs[:count]
 
 

@@ -8,7 +8,18 @@ from math import prod
 from ..graph.node import Node, postorder
 from ..machine import Target
 from ..ops.scan import accumulator
-from . import compact, conv, conv_weight, loop_schedule, matmul, scan, scatter, sort, transpose
+from . import (
+    compact,
+    conv,
+    conv_weight,
+    loop_schedule,
+    matmul,
+    pool,
+    scan,
+    scatter,
+    sort,
+    transpose,
+)
 from .affine import contiguous
 from .build import Built, build, copy_kernel, finish
 from .launch import Array, Buffer, Launch
@@ -271,6 +282,7 @@ CONVOLUTIONS = {
     "conv": conv.forward,
     "conv_input": conv.backward_input,
     "conv_weight": conv_weight.backward_weight,
+    "pool_max_input": pool.backward_max,
 }
 
 
@@ -280,6 +292,7 @@ TEMPLATES: dict[str, Template] = {
     "conv": _conv,
     "conv_input": _conv,
     "conv_weight": _conv,
+    "pool_max_input": _conv,
     "scan": _scan,
     "argsort": _argsort,
     "argtop": _argtop,

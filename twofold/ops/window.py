@@ -17,7 +17,7 @@ from ..graph.node import make as make_node
 from ..graph.types import Type
 from . import elementwise as ew
 from . import movement as mv
-from .base import Op, register, require_numbers
+from .base import Op, register, require_numbers, require_same_dtype
 from .contract import offsets, output_sizes, taps
 from .reduce import ARGMAX, SUM
 from .scalar_numpy import held_dtype, rounded
@@ -123,16 +123,7 @@ class PoolMax(Op):
         return wide.with_shape((*wide.shape[: 1 + rank], wide.shape[-1]))
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
-        x = node.inputs[0]
-        kernel = node.attrs[0]
-        rank, count = len(kernel), prod(kernel)
-        position = pool_argmax(x, *node.attrs)
-        kept = (*g.shape[: 1 + rank], *(1,) * rank, g.shape[-1])
-        wide = (*g.shape[: 1 + rank], *kernel, g.shape[-1])
-        own = mv.reshape(mv.iota(count), (*kernel, 1))
-        here = ew.eq(mv.expand(mv.reshape(position, kept), wide), mv.expand(own, wide))
-        spread = ew.where(here, mv.expand(mv.reshape(g, kept), wide), ew.const_like(g, 0))
-        return (fold(spread, x.shape[1:-1], *node.attrs),)
+        return (pool_max_input(g, node.inputs[0], *node.attrs),)
 
     def batch(
         self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
@@ -149,9 +140,60 @@ class PoolMax(Op):
         return np.max(wide, axis=tuple(range(1 + rank, 1 + 2 * rank)))
 
 
+class PoolMaxInput(Op):
+    """y[n, t, c] = the sum of g[n, s, c] over the windows s whose first largest x is at t: the
+    gradient of pool_max for x. g (N, *S', C) and x (N, *S, C) to (N, *S, C)."""
+
+    name = "pool_max_input"
+    params = ("kernel", "stride", "dilation")
+    kind = "pool_max_input"
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        g, x = types
+        require_same_dtype("pool_max_input", types)
+        wanted = POOL_MAX.infer([x], attrs)
+        if g.shape != wanted.shape:
+            raise RuntimeError(
+                f"[pool_max_input] expected cotangents of shape {wanted.shape}; got {g.shape}"
+            )
+        return x
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        x = node.inputs[1]
+        rank = len(node.attrs[0])
+        wide = windows(g, *node.attrs)
+        here = is_first_largest(x, *node.attrs)
+        axes = tuple(range(1 + rank, 1 + 2 * rank))
+        return make_node(SUM, (ew.where(here, wide, ew.const_like(g, 0)),), (axes,)), None
+
+    def batch(
+        self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+    ) -> Node:
+        g, x = (
+            n if is_batched else mv.expand(n, (size, *n.shape))
+            for n, is_batched in zip(inputs, batched)
+        )
+        flat = [mv.reshape(n, (size * n.shape[1], *n.shape[2:])) for n in (g, x)]
+        return mv.reshape(make_node(self, tuple(flat), attrs), x.shape)
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        g, x = arrays
+        rank, count = len(attrs[0]), prod(attrs[0])
+        wide_type = WINDOWS.infer(types[1:], attrs)
+        wide = WINDOWS.reference([x], types[1:], attrs, wide_type)
+        rows = np.moveaxis(wide, -1, 1 + rank).reshape(*g.shape, count)
+        here = np.arange(count) == np.argmax(rows, axis=-1)[..., None]
+        spread = np.where(here, g[..., None], np.zeros((), g.dtype))
+        spread = np.moveaxis(spread.reshape(*g.shape, *attrs[0]), 1 + rank, -1)
+        return FOLD.reference([spread], [wide_type], (x.shape[1 : 1 + rank], *attrs), out)
+
+
 WINDOWS = register(Windows())
 FOLD = register(Fold())
 POOL_MAX = register(PoolMax())
+POOL_MAX_INPUT = register(PoolMaxInput())
 
 
 def windows(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
@@ -167,6 +209,22 @@ def fold(g: Node, spatial: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes)
 def pool_max(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
     """The largest value of each window."""
     return make_node(POOL_MAX, (x,), (kernel, stride, dilation))
+
+
+def pool_max_input(g: Node, x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
+    """The gradient of pool_max of x, with cotangent g."""
+    return make_node(POOL_MAX_INPUT, (g, x), (kernel, stride, dilation))
+
+
+def is_first_largest(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
+    """For each element of each window (N, *S', *K, C), whether it is the first largest."""
+    rank = len(kernel)
+    position = pool_argmax(x, kernel, stride, dilation)
+    sizes = position.shape[1 : 1 + rank]
+    wide = (x.shape[0], *sizes, *kernel, x.shape[-1])
+    kept = mv.reshape(position, (x.shape[0], *sizes, *(1,) * rank, x.shape[-1]))
+    own = mv.reshape(mv.iota(prod(kernel)), (*kernel, 1))
+    return ew.eq(mv.expand(kept, wide), mv.expand(own, wide))
 
 
 def pool_argmax(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:

@@ -4,6 +4,7 @@
     conv_weight(x, g)  =>  matmul(g as columns, windows(pad x) as rows)
     conv_input(g, w)   =>  fold(matmul(g as rows, w))
     pool_max(x)        =>  max over the axes of windows(x)
+    pool_max_input     =>  fold(the cotangent where the largest is)
     fold(g)            =>  a sum of shifted parts, one for each element of the window
 
 With stride s, `fold` is done for each residue of the position by s, and the residues are
@@ -124,6 +125,23 @@ def _pool_max(node: Node) -> Node:
     return reduce.reduce("max", wide, range(1 + rank, 1 + 2 * rank))
 
 
+MOST_UNROLLED = 16
+"""Elements of the largest window that the kernel of pool_max_input takes."""
+
+
+def _pool_max_input(node: Node) -> Node | None:
+    """The cotangent where each window's first largest element is, folded."""
+    g, x = node.inputs
+    kernel = node.attrs[0]
+    if _has_kernel(node) and prod(kernel) <= MOST_UNROLLED:
+        return None
+    rank = len(kernel)
+    here = window.is_first_largest(x, *node.attrs)
+    kept = mv.reshape(g, (*g.shape[: 1 + rank], *(1,) * rank, g.shape[-1]))
+    spread = ew.where(here, mv.expand(kept, here.shape), ew.const_like(g, 0))
+    return window.fold(spread, x.shape[1:-1], *node.attrs)
+
+
 def _fold(node: Node) -> Node:
     """Sum the parts of each residue; see the module."""
     g = node.inputs[0]
@@ -235,5 +253,6 @@ RULES: dict[str, list[Rule]] = {
     "conv_weight": [_conv_weight],
     "conv_input": [_widen, _conv_input],
     "pool_max": [_pool_max],
+    "pool_max_input": [_pool_max_input],
     "fold": [_widen, _fold],
 }
