@@ -304,6 +304,14 @@ def _torch_pool(x: Any, *attrs: Shape) -> Any:
     return _taps(x, *attrs).amax(dim=tuple(range(1 + rank, 1 + 2 * rank)))
 
 
+def _torch_pool_input(g: Any, x: Any, *attrs: Shape) -> Any:
+    if not g.dtype.is_floating_point:
+        raise NoPeer
+    x = x.double().detach().requires_grad_()
+    y = _torch_pool(x, *attrs)
+    return torch.autograd.grad(y, x, g.double().detach())[0].to(g.dtype)
+
+
 def _first(x: Any) -> Any:
     return torch.movedim(x, -1, 1)
 
@@ -376,6 +384,14 @@ def _folded(shape: Shape, attrs: tuple) -> Case:
         (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(shape[1:-1], kernel, stride, dilation)
     ]
     return Case(((shape[0], *sizes, *kernel, shape[-1]),), (shape[1:-1], *attrs))
+
+
+def _pooled(shape: Shape, attrs: tuple) -> Case:
+    kernel, stride, dilation = attrs
+    sizes = [
+        (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(shape[1:-1], kernel, stride, dilation)
+    ]
+    return Case(((shape[0], *sizes, shape[-1]), shape), attrs)
 
 
 def _matmul_errors() -> tuple[Error, ...]:
@@ -918,6 +934,14 @@ ROWS: dict[str, Row] = {
     ),
     "pool_max": Row(
         tuple(Case((x,), attrs) for x, attrs in _WINDOWS), ANY, _torch_pool, values=_apart
+    ),
+    "pool_max_input": Row(
+        tuple(_pooled(x, attrs) for x, attrs in _WINDOWS),
+        NUMBERS,
+        _torch_pool_input,
+        values=_apart,
+        near="sum",
+        grad_inputs=(0,),
     ),
 }
 

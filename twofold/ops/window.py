@@ -17,7 +17,7 @@ from ..graph.node import make as make_node
 from ..graph.types import Type
 from . import elementwise as ew
 from . import movement as mv
-from .base import Op, register, require_numbers, require_same_dtype
+from .base import Op, register, require_numbers
 from .contract import offsets, output_sizes, taps
 from .reduce import ARGMAX, SUM
 from .scalar_numpy import held_dtype, rounded
@@ -150,7 +150,7 @@ class PoolMaxInput(Op):
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         g, x = types
-        require_same_dtype("pool_max_input", types)
+        require_numbers("pool_max_input", types)
         wanted = POOL_MAX.infer([x], attrs)
         if g.shape != wanted.shape:
             raise RuntimeError(
