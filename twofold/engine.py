@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import threading
 import time
@@ -149,6 +150,16 @@ def realize(nodes: Sequence[Node]) -> None:
 
 
 _one_at_a_time = threading.RLock()
+
+
+def _after_fork() -> None:
+    """A lock that another thread held at the fork would never be let go in the child."""
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def roots_of(nodes: Sequence[Node]) -> list[Node]:

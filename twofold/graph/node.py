@@ -9,6 +9,7 @@ numbered by their first use since the last flush: `Recorder.leaves` holds them i
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterable
@@ -283,6 +284,16 @@ def _number(node: Node) -> None:
 
 
 _numbering = threading.Lock()
+
+
+def _after_fork() -> None:
+    """Locks that other threads held at the fork would never be let go in the child."""
+    global _numbering
+    _numbering = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 _PACKAGE = __name__.rsplit(".", 2)[0]
