@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from .. import config, trace
 from ..errors import InternalError
 from ..machine import Target
 from ..runtime.disk_cache import DiskCache
+from .elf import CodeMemory, image_of
 from .llvm_target import machine_for
 
 counts = {"compiled": 0, "from_disk": 0, "from_memory": 0}
@@ -94,8 +96,26 @@ def _engine(target: Target) -> llvm.ExecutionEngine:
     return llvm.create_mcjit_compiler(empty, machine)
 
 
+_code = CodeMemory()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_code.leave)
+
+
 def load_objects(codes: Sequence[bytes], symbols: Sequence[str], target: Target) -> list[int]:
-    """Link objects into the process; gives the addresses of `symbols`.
+    """Bring kernels' objects into the process; gives the addresses of `symbols`."""
+    if CodeMemory.is_here():
+        images = [image_of(code, symbol) for code, symbol in zip(codes, symbols)]
+        found = [image for image in images if image is not None]
+        if len(found) == len(images):
+            try:
+                return [_code.put(image) + entry for image, entry in found]
+            except OSError as error:
+                trace.write(trace.STAGES, f"code memory: {error}; LLVM links instead")
+    return _link(codes, symbols, target)
+
+
+def _link(codes: Sequence[bytes], symbols: Sequence[str], target: Target) -> list[int]:
+    """The same by LLVM's linker, for other systems, and for objects that refer to others.
 
     Objects linked at once share pages. Each page with rights of its own is a mapping, of which a
     process may have some 65,000, so one call for all is not only faster.
@@ -204,4 +224,4 @@ def compile_text(text: str, symbols: Sequence[str], target: Target) -> list[int]
     if code is None:
         code = compile_module(text, target)
         cache.put(key, code)
-    return load_objects([code], symbols, target)
+    return _link([code], symbols, target)
