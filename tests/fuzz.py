@@ -84,9 +84,14 @@ WRITES = [
     "{x}.transpose({d}, {e}).copy_({y})", "{x}.diagonal().zero_()", "poke({x})",
 ]  # fmt: skip
 INEXACT_WRITES = ["{x}.sub_({y}.mean())", "{x}.tanh_()", "{x}.div_({x}.abs() + 2)"]
-LOOKS = ["look({x})", "tf.eval({x})", "{x}.sum().item()", "repr({x})"]
+LOOKS = ["look({x})", "{x}.sum().item()", "repr({x})"]
 BACKWARD = ["backward({x})", "backward(({x} * {x}).sum())", "backward({x}.float().mean())"]
-RANDOM = ["tf.rand(3, 4)", "tf.randn(5)", "tf.randint(0, 5, (7,))", "tf.dropout({x}, 0.5, True)"]
+RANDOM = [
+    "tf.rand(3, 4)",
+    "tf.randn(5)",
+    "tf.randint(0, 5, (7,))",
+    "tf.nn.functional.dropout({x}, 0.5, True)",
+]
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,10 +73,19 @@ def _threads() -> int:
 
 _current = [_from_environment()]
 
+listeners: list[Callable[[Config], None]] = []
+"""Called with the new options whenever they change."""
+
 
 def current() -> Config:
     """The options in force."""
     return _current[0]
+
+
+def _set(options: Config) -> None:
+    _current[0] = options
+    for listener in listeners:
+        listener(options)
 
 
 def update(**changes: object) -> None:
@@ -86,7 +95,7 @@ def update(**changes: object) -> None:
     1
     >>> update(debug=before.debug)
     """
-    _current[0] = replace(_current[0], **changes)  # type: ignore[arg-type]
+    _set(replace(_current[0], **changes))  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -98,8 +107,8 @@ def override(**changes: object) -> Iterator[Config]:
     1
     """
     before = _current[0]
-    _current[0] = replace(before, **changes)  # type: ignore[arg-type]
+    _set(replace(before, **changes))  # type: ignore[arg-type]
     try:
         yield _current[0]
     finally:
-        _current[0] = before
+        _set(before)

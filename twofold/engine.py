@@ -29,7 +29,7 @@ from .kernels.schedule import Scheduler, output_buffer
 from .kernels.text import kernel_text
 from .kernels.verify import verify_launches
 from .ops import interpret
-from .ops.scalar_numpy import held_dtype, to_stored
+from .ops.scalar_numpy import held_dtype, to_held, to_stored
 from .runtime import walker
 from .runtime.buffers import Buffer
 from .runtime.plan import KernelError, Plan, PlanLaunch
@@ -142,6 +142,8 @@ def realize(nodes: Sequence[Node]) -> None:
                     _run_reference(roots)
                 else:
                     _run_native(roots)
+                if config.current().trap_nan:
+                    _trap_nan(roots)
                 for root in roots:
                     _let_go(root)
         finally:
@@ -264,9 +266,7 @@ Pairs = Sequence[tuple[int, Node]]
 """Positions of roots, with the leaves whose memory they may take over."""
 
 
-def plan_graph(
-    roots: Sequence[Node], candidates: Sequence[Node] = (), over: Pairs = ()
-) -> Planned:
+def plan_graph(roots: Sequence[Node], candidates: Sequence[Node] = (), over: Pairs = ()) -> Planned:
     """Rewrite, partition, schedule, place: all of the path that needs no machine code. Where it
     changes no result, roots take the place of the leaves that `over` pairs them with."""
     options = config.current()
@@ -441,3 +441,40 @@ def _let_go(node: Node) -> None:
     s = node.structure
     if not s.requires_grad or node.released or s.op.starts_gradient:
         node.inputs = ()
+
+
+def _has_nan(node: Node, array: np.ndarray) -> bool:
+    return node.dtype.is_floating_point and bool(np.isnan(to_held(array, node.dtype)).any())
+
+
+def _trap_nan(roots: list[Node]) -> None:
+    """RuntimeError, with the op and the user's line, if a value that was asked for has a NaN: it
+    names the first op that made one, which the references find."""
+    for root in roots:
+        if root.structure.op is LEAF or not _has_nan(root, array_of(root)):
+            continue
+        order = [*postorder(root.inputs, pending_only=True), root]
+        given = {id(n): array_of(n) for n in order[:-1] if n.value is not None}
+        arrays = [*interpret.evaluate(order[:-1], given), array_of(root)]
+        bad = next(n for n, array in zip(order, arrays) if _has_nan(n, array))
+        what = "gave NaN"
+        if bad.value is not None and bad is not root:
+            bad = next(n for n in order if any(x is bad for x in n.inputs))
+            what = "was given NaN"
+        where = ""
+        if bad.location is not None:
+            file, line, function = bad.location
+            where = f"; asked for in {file}, line {line}, in {function}"
+        shapes = ", ".join(repr(x.type) for x in bad.inputs)
+        raise RuntimeError(
+            f"[{bad.structure.op.name}] {what} (trap_nan is on); got {shapes}{where}"
+        )
+
+
+def _locate(options: config.Config) -> None:
+    """Note the user's lines while they may be asked for."""
+    recorder.locate = options.trap_nan
+
+
+config.listeners.append(_locate)
+_locate(config.current())

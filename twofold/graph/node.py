@@ -215,6 +215,10 @@ def make(op: Any, inputs: tuple[Node, ...], attrs: tuple = ()) -> Node:
 def _infer(op: Any, inputs: tuple[Node, ...], attrs: tuple, table_key: tuple) -> Structure:
     rec = recorder
     type_ = op.infer([x.structure.type for x in inputs], attrs)
+    if type_.n_bytes >= 1 << 63:
+        raise RuntimeError(
+            f"[{op.name}] Storage size calculation overflowed with sizes={list(type_.shape)}"
+        )
     requires_grad = (
         rec.grad_enabled
         and op.differentiable

@@ -68,16 +68,24 @@ class Buffer:
                 if blocks:
                     size = larger
                     break
-        self._size = size
-        _counts["allocated"] += size
+        self._size = 0  # until there is memory, there is none to give back
         if blocks:
             try:
                 self.address, self._block = blocks.pop()
+                self._size = size
                 _counts["cached"] -= size
+                _counts["allocated"] += size
                 return
             except IndexError:
                 pass
-        block = np.empty(size + ALIGNMENT + PADDING, np.uint8)
+        try:
+            block = np.empty(size + ALIGNMENT + PADDING, np.uint8)
+        except (MemoryError, ValueError, OverflowError):
+            raise RuntimeError(
+                f"[cpu] not enough memory: you tried to allocate {n_bytes} bytes; try smaller sizes"
+            ) from None
+        self._size = size
+        _counts["allocated"] += size
         base = block.__array_interface__["data"][0]
         self.address, self._block = -(-base // ALIGNMENT) * ALIGNMENT, block
         _counts["peak"] = max(_counts["peak"], _counts["allocated"])
