@@ -9,6 +9,7 @@ from . import (
     pooling,
     random,
     reduction,
+    running,
     scan,
     shape,
     sort,
