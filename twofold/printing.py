@@ -66,7 +66,7 @@ def _formatter(values: np.ndarray) -> tuple[Callable[[Any], str], int]:
     finite = flat[np.isfinite(flat) & (flat != 0)].astype(np.float64)
     digits = options.precision
     if not finite.size:
-        return lambda x: "0." if x == 0 else f"{x}", 1
+        return lambda x: f"{x:.0f}." if x == 0 else f"{x}", 1
     size = np.abs(finite)
     low, high = float(size.min()), float(size.max())
     whole = bool((finite == np.ceil(finite)).all())
