@@ -98,11 +98,11 @@ def cores() -> int:
     usable = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    quota = _cgroup_quota()
+    quota = cgroup_quota()
     return max(1, min(usable, round(quota))) if quota else max(1, usable)
 
 
-def _cgroup_quota() -> float | None:
+def cgroup_quota() -> float | None:
     """CPU quota of this process's control group in cores, of version 2 or 1; None without one."""
     try:
         quota, per = Path("/sys/fs/cgroup/cpu.max").read_text().split()
