@@ -93,7 +93,7 @@ def _cast(x: np.ndarray, source: DType, to: DType) -> np.ndarray:
     if to.kind == "bool":
         return np.asarray(x != 0)
     if source.is_floating_point and not to.is_floating_point:
-        # As compiled code does it: saturating in 32 bits (64 for int64), of which the low ones stay.
+        # As compiled code does it: saturating in 32 bits (64 for int64); the low ones stay.
         bits = 63 if to is dtypes.int64 else 31
         limit = 2.0**bits
         inside = np.where(np.abs(x) < limit, x, 0).astype(np.int64)
