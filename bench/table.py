@@ -1,8 +1,9 @@
 """What `--json` wrote, as Markdown tables.
 
-    python -m bench.table FILE... [--into docs/benchmarks.md]
+    python -m bench.table FILE... [--summary] [--into docs/benchmarks.md]
 
-With `--into`, the tables replace what stands between the document's two markers.
+With `--into`, the tables replace what stands between the document's two markers. `--summary` gives
+one row for each workload, with all cores.
 """
 
 from __future__ import annotations
@@ -23,8 +24,54 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 def tables(files: Iterable[Path]) -> str:
     """All cases of all files, a table for each workload; the latest result of a case counts."""
-    known = load_all()
-    cases: dict[tuple[str, str, int], dict[str, Any]] = {}
+    machine, peaks, cases = _read(files)
+    lines = [_machine_text(machine), "", _peaks_table(peaks)]
+    for name, workload in load_all().items():
+        own = [c for key, c in cases.items() if key[0] == name]
+        if own:
+            lines += ["", _workload_table(workload, own, peaks)]
+    return "\n".join(lines)
+
+
+def summary(files: Iterable[Path]) -> str:
+    """A row for each workload: its one case, or the geometric mean of its ratios."""
+    machine, _, cases = _read(files)
+    threads = max((key[2] for key in cases), default=1)
+    lines = [
+        f"On {threads} threads of one machine ({machine.get('processor')}):",
+        "",
+        "| `python -m bench ...` | what | Twofold | best peer | ratio | asked |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, workload in load_all().items():
+        own = [c for (w, _, t), c in cases.items() if w == name and t == threads]
+        if own:
+            lines.append(_summary_row(workload, own))
+    return "\n".join(lines)
+
+
+def _summary_row(workload: Workload, cases: Sequence[dict[str, Any]]) -> str:
+    ratios = [c["ratio"] for c in cases if c["ratio"]]
+    ratio = f"{exp(sum(map(log, ratios)) / len(ratios)):.2f}" if ratios else ""
+    asked = f"{workload.target}" if workload.target is not None else ""
+    if workload.limit is not None:
+        asked += f"at most {quantity(workload.limit, workload.unit)}"
+    peer = _best(cases[0])[1]
+    if len(cases) > 1 and ratios:
+        own, other = f"{len(cases)} cases", "geometric mean"
+    else:
+        values = [m["value"] for m, _ in map(_best, cases) if m is not None]
+        own = ", ".join(quantity(v, workload.unit) for v in values) or "failed"
+        other = f"{quantity(peer['value'], workload.unit)}, {peer['contestant']}" if peer else ""
+    return f"| `{workload.name}` | {workload.summary} | {own} | {other} | {ratio} | {asked} |"
+
+
+Cases = dict[tuple[str, str, int], dict[str, Any]]
+
+
+def _read(files: Iterable[Path]) -> tuple[dict[str, str], dict[int, dict[str, Any]], Cases]:
+    """The machine, the best peaks by threads, and the latest result of each case."""
+    cases: Cases = {}
     peaks: dict[int, dict[str, Any]] = {}
     machine: dict[str, str] = {}
     for file in files:
@@ -36,12 +83,16 @@ def tables(files: Iterable[Path]) -> str:
                 best[name] = max(best[name], peak[name])
         for case in data["cases"]:
             cases[case["workload"], case["case"], case["threads"]] = case
-    lines = [_machine_text(machine), "", _peaks_table(peaks)]
-    for name, workload in known.items():
-        own = [c for key, c in cases.items() if key[0] == name]
-        if own:
-            lines += ["", _workload_table(workload, own, peaks)]
-    return "\n".join(lines)
+    return machine, peaks, cases
+
+
+def _best(case: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Twofold's result and the best peer's."""
+    ran = [r for r in case["results"] if r["value"] is not None]
+    own = [r for r in ran if r["contestant"].startswith("twofold")]
+    others = [r for r in ran if not r["contestant"].startswith("twofold")]
+    mine = min(own, key=lambda r: r["value"], default=None)
+    return mine, min(others, key=lambda r: r["value"], default=None)
 
 
 def _machine_text(machine: dict[str, str]) -> str:
@@ -90,11 +141,7 @@ def _workload_table(
 
 
 def _case_row(workload: Workload, case: dict[str, Any], peak: dict[str, Any]) -> str:
-    ran = [r for r in case["results"] if r["value"] is not None]
-    own = [r for r in ran if r["contestant"].startswith("twofold")]
-    others = [r for r in ran if not r["contestant"].startswith("twofold")]
-    mine = min(own, key=lambda r: r["value"], default=None)
-    peer = min(others, key=lambda r: r["value"], default=None)
+    mine, peer = _best(case)
     if mine is None:
         return f"| {case['case']} | {case['threads']} | failed | | | | |"
     share = ""
@@ -120,8 +167,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.table")
     parser.add_argument("file", nargs="+", type=Path)
     parser.add_argument("--into", type=Path, help="a document with the two markers")
+    parser.add_argument("--summary", action="store_true", help="one row for each workload")
     args = parser.parse_args()
-    text = tables(args.file)
+    text = (summary if args.summary else tables)(args.file)
     if args.into is None:
         print(text)
         return 0

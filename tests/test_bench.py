@@ -12,7 +12,7 @@ import pytest
 
 from bench import peaks, report
 from bench.run import CaseResult, Result, _compare, run_workload
-from bench.table import tables
+from bench.table import summary, tables
 from bench.workload import Workload, load_all
 from twofold import machine
 
@@ -109,3 +109,4 @@ def test_measurements_become_a_table(tmp_path: Path) -> None:
     text = tables([file])
     assert "| 4096x4096 | 2 | 2 ms | 84 % | 4 ms, torch | 2.00 | 256 MB, 512 MB |" in text
     assert "| 2 | 200 GFLOP/s | 40.0 GB/s | 80.0 GB/s |" in text
+    assert "| 2 ms | 4 ms, torch | 2.00 | 1.2 |" in summary([file])
