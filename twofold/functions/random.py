@@ -14,11 +14,14 @@ import numpy as np
 
 from .. import dtypes, engine
 from ..dtypes import DType
-from ..graph.node import Node, leaf, recorder
+from ..graph.node import Node, leaf, make, recorder
 from ..graph.types import Type
 from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..ops import philox
+from ..ops import sort as st
+from ..ops.reduce import ANY
+from ..ops.scan import CUMSUM
 from ..tensor import Device, Tensor, broadcast_to, number, wrap
 from ._registry import both, function, method
 from .shape import shape_args
@@ -282,10 +285,13 @@ def randperm(
     n: int, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None
 ) -> Tensor:
     """0, ..., n - 1 in random order, by sorting 64-bit words."""
-    words = host_words(2 * n, generator).astype(np.uint64)
-    order = np.argsort((words[:n] << np.uint64(32)) | words[n:], kind="stable")
-    dtype = dtype or dtypes.int64
-    return wrap(engine.from_numpy(order.astype(dtype.storage), dtype, share=True))
+    if n < 0:
+        raise RuntimeError(f"n must be non-negative, got {n}")
+    high, low = (ew.cast(word, dtypes.int64) for word in _words(n, 2, generator))
+    high = ew.mul(high, number(1 << 32, dtypes.int64))
+    keys = ew.add(high, ew.and_(low, number((1 << 32) - 1, dtypes.int64)))
+    order = mv.reshape(st.argsort(mv.reshape(keys, (1, n)), False), (n,))
+    return wrap(ew.cast(order, dtype or dtypes.int64))
 
 
 @both()
@@ -320,28 +326,46 @@ def multinomial(
     generator: Generator | None = None,
 ) -> Tensor:  # fmt: skip
     """Places drawn with the weights in the last axis of input."""
-    weights = np.atleast_2d(input.detach()._held().astype(np.float64))
-    if (weights < 0).any() or not np.isfinite(weights).all():
-        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    if (weights.sum(-1) <= 0).any():
-        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-    rows, n = weights.shape
+    x = input.detach()._node()
+    if not x.dtype.is_floating_point:
+        raise RuntimeError("multinomial only supports floating-point dtypes for input")
+    if len(x.shape) not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if num_samples <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
+    b, n = x.shape if len(x.shape) == 2 else (1, x.shape[0])
     if not replacement and num_samples > n:
         raise RuntimeError(
             "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
         )
+    weights = ew.cast(mv.reshape(x, (b, n)), dtypes.float64)
+    steps = mv.reshape(make(CUMSUM, (mv.reshape(weights, (b, n, 1)),), (False,)), (b, n))
+    _check_weights(weights, steps)
     if replacement:
-        u = (host_words(rows * num_samples, generator) / 2.0**32).reshape(rows, num_samples)
-        steps = np.cumsum(weights, -1)
-        picked = np.stack([np.searchsorted(s, r * s[-1], side="right") for s, r in zip(steps, u)])
-        picked = np.minimum(picked, n - 1)
+        total = mv.slice_(steps, ((0, b, 1), (n - 1, 1, 1)))
+        u = uniform_node((b, num_samples), dtypes.float64, generator)
+        at = ew.mul(u, broadcast_to(total, (b, num_samples)))
+        picked = make(st.SEARCHSORTED, (steps, at), (True,))
+        picked = ew.minimum(picked, number(n - 1, dtypes.int64))
     else:
-        u = (host_words(rows * n, generator).reshape(rows, n) + 1.0) / 2.0**32
-        with np.errstate(divide="ignore"):
-            race = -np.log(u) / weights
-        picked = np.argsort(race, -1, kind="stable")[:, :num_samples]
-    shape = (*tuple(input.shape)[:-1], num_samples)
-    return wrap(engine.from_numpy(picked.reshape(shape).astype(np.int64), share=True))
+        # The first of n clocks that ring after exponential times of these rates.
+        u = ew.sub(ew.constant(1, dtypes.float64), uniform_node((b, n), dtypes.float64, generator))
+        picked = st.argtop(ew.div(ew.neg(ew.log(u)), weights), num_samples, False)
+    return wrap(mv.reshape(picked, (*x.shape[:-1], num_samples)))
+
+
+def _check_weights(weights: Node, steps: Node) -> None:
+    """RuntimeError unless no weight is negative or infinite and each row has one above zero."""
+    zero = ew.constant(0, dtypes.float64)
+    wrong = ew.not_(ew.and_(ew.ge(weights, zero), ew.isfinite(weights)))
+    b, n = steps.shape
+    total = mv.slice_(steps, ((0, b, 1), (n - 1, 1, 1)))
+    found = [make(ANY, (part,), ((0, 1),)) for part in (wrong, ew.le(total, zero))]
+    wrong_weight, empty_row = wrap(mv.concatenate([mv.reshape(f, (1,)) for f in found], 0)).tolist()
+    if wrong_weight:
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if empty_row:
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
 
 
 # Filling tensors.
