@@ -117,7 +117,7 @@ def test_images_of_every_mode(tmp_path):
             transparent,
             deep,
             image.fromarray(255 - np.asarray(large)),
-        )  # fmt: skip
+        )
     ]
     for other in seen:
         assert np.abs(other.astype(int) - seen[0]).mean() < 4
