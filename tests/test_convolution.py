@@ -89,6 +89,18 @@ def test_conv_transpose2d(options):
     check("conv_transpose2d", normal(4, 4, 5), normal(4, 3, 3, 2), normal(6), groups=2, **options)
 
 
+@pytest.mark.parametrize("options", CONV_OPTIONS, ids=str)
+def test_depthwise(options):
+    check("conv2d", normal(2, 5, 9, 10), normal(5, 1, 3, 3), normal(5), groups=5, **options)
+    check("conv2d", normal(2, 3, 9, 10), normal(6, 1, 3, 3), normal(6), groups=3, **options)
+
+
+def test_depthwise_of_other_ranks():
+    check("conv1d", normal(2, 20, 9), normal(20, 1, 3), padding=1, groups=20, second=True)
+    check("conv3d", normal(1, 3, 4, 5, 6), normal(3, 1, 2, 2, 3), groups=3)
+    check("conv_transpose2d", normal(2, 3, 4, 5), normal(3, 1, 3, 3), stride=2, groups=3)
+
+
 def test_convolutions_of_one_and_three_axes():
     check("conv1d", normal(2, 3, 9), normal(4, 3, 3), normal(4), padding=2)
     check("conv3d", normal(2, 3, 5, 6, 7), normal(4, 3, 3, 2, 1), normal(4), padding=2, stride=2)

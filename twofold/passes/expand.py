@@ -23,6 +23,7 @@ from ..graph.node import make as make_node
 from ..ops import contract, reduce, window
 from ..ops import elementwise as ew
 from ..ops import movement as mv
+from . import depthwise
 from .rewrite import Rule, rewrite
 
 
@@ -67,7 +68,7 @@ def _has_kernel(node: Node) -> bool:
 
 def _conv(node: Node) -> Node | None:
     if _has_kernel(node):
-        return None
+        return depthwise.conv(node)
     x, w = node.inputs
     groups = node.attrs[3]
     rows = _rows(x, w.shape[1:-1], node.attrs)
@@ -79,7 +80,7 @@ def _conv_weight(node: Node) -> Node | None:
     x, g = node.inputs
     kernel, *rest = node.attrs
     if _has_kernel(node):
-        return _padded_before(node)
+        return depthwise.conv_weight(node) or _padded_before(node)
     rows = _rows(x, kernel, tuple(rest))
     columns = contract.transpose(_grouped(g, rest[3]))
     y = contract.matmul(columns, rows)
@@ -100,7 +101,7 @@ def _padded_before(node: Node) -> Node | None:
 
 def _conv_input(node: Node) -> Node | None:
     if _has_kernel(node):
-        return None
+        return depthwise.conv_input(node)
     g, w = node.inputs
     spatial, stride, padding, dilation, groups = node.attrs
     kernel = w.shape[1:-1]
