@@ -1,8 +1,8 @@
 """Matrix products: blocks of rows and columns as work items, register tiles within.
 
 Each output element is one sum over k in order, whatever the layout, the blocking, the edges and the
-threads (but see `k_parts`). A work item owns a block of C and walks k in blocks; for each it packs
-its rows of A once, then panel by panel packs B's columns and runs the register tile down the rows:
+threads. A work item owns a block of C and walks k in blocks; for each it packs its rows of
+A once, then panel by panel packs B's columns and runs the register tile down the rows:
 
     item: for each block of k: pack A;  for each panel of columns: pack B;  for each tile of rows: C
     += A B
