@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import mmap
+import sys
 
 import numpy as np
+import pytest
 
 import twofold as tf
 from twofold import engine
@@ -56,3 +60,23 @@ def test_free_blocks_stay_near_the_peak() -> None:
     assert counts["cached"] + counts["allocated"] <= max(
         buffers.CACHE_FLOOR, counts["peak"] * 5 // 4
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="maps pages as Linux does")
+def test_an_array_that_ends_with_its_mapping_is_not_read_past() -> None:
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    page = mmap.PAGESIZE
+    start = libc.mmap(None, ctypes.c_size_t(2 * page), 3, 0x22, -1, ctypes.c_long(0))
+    assert libc.munmap(ctypes.c_void_p(start + page), ctypes.c_size_t(page)) == 0
+    for dtype in (np.float16, np.float32, np.uint8):
+        n_bytes = 3 * np.dtype(dtype).itemsize
+        memory = (ctypes.c_uint8 * n_bytes).from_address(start + page - n_bytes)
+        array = np.frombuffer(memory, dtype)
+        array[:] = 1
+        with pytest.warns(UserWarning, match="its memory mapping ends"):
+            x = tf.from_numpy(array)
+        assert (x * 2).tolist() == [2, 2, 2]
+        x.add_(1)
+        assert x.tolist() == [2, 2, 2]
+        assert array.tolist() == [2, 2, 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,14 @@ def from_numpy(array: np.ndarray) -> Tensor:
     dtype = dtypes.from_numpy(array.dtype)
     if not array.flags.c_contiguous or not array.flags.writeable or not array.dtype.isnative:
         return wrap(engine.from_numpy(np.ascontiguousarray(array).reshape(array.shape), dtype))
-    result = wrap(engine.from_numpy(array, dtype, share=True))
+    node = engine.from_numpy(array, dtype, share=True)
+    if not node.value.is_foreign:
+        warnings.warn(
+            "[from_numpy] the array ends where its memory mapping ends, which kernels read past, "
+            "so its values are copied: writes to the tensor reach the array, not the reverse",
+            stacklevel=2,
+        )
+    result = wrap(node)
     result._storage.pinned = array
     return result
 

@@ -31,7 +31,7 @@ from .kernels.verify import verify_launches
 from .ops import interpret
 from .ops.scalar_numpy import held_dtype, to_held, to_stored
 from .runtime import walker
-from .runtime.buffers import Buffer
+from .runtime.buffers import Buffer, may_be_read_past
 from .runtime.plan import KernelError, Plan, PlanLaunch
 from .runtime.pool import Pool
 
@@ -97,9 +97,10 @@ def from_numpy(
     array: np.ndarray, dtype: DType | None = None, share: bool = False, requires_grad: bool = False
 ) -> Node:
     """A leaf with the array's values: a copy, or the array's own memory with `share` (it must then
-    be C-contiguous). `dtype` names the type where NumPy has none (bfloat16, held as uint16)."""
+    be C-contiguous), unless a mapping ends with it, which kernels would read past. `dtype` names
+    the type where NumPy has none (bfloat16, held as uint16)."""
     dtype = dtypes.from_numpy(array.dtype) if dtype is None else dtype
-    if share:
+    if share and may_be_read_past(array):
         buffer = Buffer.of_array(array)
     else:
         buffer = Buffer(array.size * dtype.itemsize)

@@ -3,6 +3,9 @@ malloc nor touch fresh pages."""
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
 import threading
 from typing import Any
 
@@ -92,8 +95,8 @@ class Buffer:
 
     @classmethod
     def of_array(cls, array: np.ndarray) -> Buffer:
-        """The memory of a C-contiguous array, which is kept alive. Its end may be read past only as
-        far as the system's page, so it is copied if it might end a mapping."""
+        """The memory of a C-contiguous array, which is kept alive. It must be one that
+        `may_be_read_past`."""
         self = cls.__new__(cls)
         self.n_bytes, self._size = array.nbytes, 0
         self.address, self._block = array.__array_interface__["data"][0], array
@@ -120,6 +123,23 @@ class Buffer:
     def as_numpy(self, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
         """The memory as an array that keeps this buffer alive."""
         return np.asarray(_View(self, np.dtype(dtype), shape))
+
+
+def may_be_read_past(array: np.ndarray) -> bool:
+    """Whether the bytes behind the array, as many as kernels may read, lie in memory that is there:
+    in its last page, or in a next one that the process has."""
+    end = array.__array_interface__["data"][0] + array.nbytes
+    last = (end + PADDING - 1) // _PAGE
+    if not array.nbytes or (end - 1) // _PAGE == last or _mincore is None:
+        return True
+    return (
+        _mincore(ctypes.c_void_p(last * _PAGE), ctypes.c_size_t(1), ctypes.create_string_buffer(1))
+        == 0
+    )
+
+
+_PAGE = mmap.PAGESIZE
+_mincore = getattr(ctypes.CDLL(None), "mincore", None) if os.name == "posix" else None
 
 
 class _View:

@@ -22,7 +22,7 @@ def embedding_bag(
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError(
             "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported "
-            f"for mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
+            f"for mode='sum' (got mode='{mode}')."
         )
     if input.dim() == 2:
         if offsets is not None:
