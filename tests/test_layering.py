@@ -27,7 +27,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("optim",),
     (
         "caffe", "cli", "deploy", "distributed", "hub", "keras", "models", "onnx", "static",
-        "summary",
+        "run", "summary",
     ),
 )  # fmt: skip
 """What `twofold/` holds, level by level; what stands in one tuple may not import its neighbours,

@@ -13,7 +13,7 @@ from ..graph.node import Node, make
 from ..ops import elementwise as ew
 from ..ops.base import get
 from ..ops.custom import identity
-from ..tensor import Device, Tensor, broadcast_to, number, wrap
+from ..tensor import NAMES, Device, Tensor, broadcast_to, number, wrap
 from ._registry import both, function, method
 from .arithmetic import bitwise_not_of, pair, to_bool, to_float
 
@@ -404,9 +404,24 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 
 @method("type")
-def type_(self: Tensor, dtype: DType | None = None) -> Any:
-    """The name of the tensor's type, or the tensor in another dtype."""
-    return f"twofold.{self.dtype.name}" if dtype is None else converted(self, dtype)
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """PyTorch's name of the tensor's type; or the tensor in another, given as a dtype, such a name
+    or a class of that name. ValueError for a name that says nothing.
+
+    >>> import twofold as tf
+    >>> tf.ones(2).type("torch.LongTensor").type()
+    'torch.LongTensor'
+    """
+    if dtype is None:
+        return f"torch.{NAMES[self.dtype]}Tensor"
+    if isinstance(dtype, str):
+        if dtype not in _TYPE_NAMES:
+            raise ValueError(f"invalid type: {dtype!r}")
+        return converted(self, _TYPE_NAMES[dtype])
+    return converted(self, dtype if isinstance(dtype, DType) else dtype.dtype)
+
+
+_TYPE_NAMES = {f"torch.{name}Tensor": dtype for dtype, name in NAMES.items()}
 
 
 @method("type_as")

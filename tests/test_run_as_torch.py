@@ -1,0 +1,213 @@
+"""`python -m twofold.run --as torch`: programs that say `import torch`, each in a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(folder: Path, text: str, *arguments: str, name: str = "torch") -> str:
+    """What the program prints; the test fails where it does."""
+    program = folder / "program.py"
+    program.write_text(textwrap.dedent(text), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "twofold.run", "--as", name, str(program), *arguments],
+        capture_output=True, text=True, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_program_that_imports_torch_trains(tmp_path: Path) -> None:
+    """Every spelling of the imports leads to the same modules, and the loss falls."""
+    out = run(
+        tmp_path,
+        """
+        import sys
+        import torch
+        import torch.nn as nn
+        import torch.nn.functional as F
+        from torch import optim
+        from torch.optim.lr_scheduler import StepLR
+        from torch.utils.data import DataLoader, TensorDataset
+
+        assert torch.nn is nn and nn.functional is F and sys.modules["torch.nn"] is nn
+        torch.manual_seed(0)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        x = torch.randn(64, 8)
+        loader = DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=16)
+        model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1)).to(device)
+        optimizer = optim.Adam(model.parameters(), lr=0.01)
+        schedule = StepLR(optimizer, 10)
+        losses = []
+        for epoch in range(20):
+            for inputs, targets in loader:
+                optimizer.zero_grad()
+                loss = F.mse_loss(model(inputs), targets)
+                loss.backward()
+                optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        assert losses[-1] < losses[0] / 4, losses
+        print(sys.argv[1:], __name__, model[0].weight.type())
+        """,
+        "--epochs", "3",
+    )  # fmt: skip
+    assert out == "['--epochs', '3'] __main__ torch.FloatTensor\n"
+
+
+def test_a_module_runs_as_a_module(tmp_path: Path) -> None:
+    """`-m package.module` runs what Python's own -m would."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    (package / "sizes.py").write_text("def side():\n    return 3\n", encoding="utf-8")
+    (package / "train.py").write_text(
+        "import sys, torch\nfrom .sizes import side\nprint(torch.ones(side()).sum().item())\n"
+        "print(sys.argv[1:])\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "twofold.run", "--as", "torch", "-m", "package.train", "-x"],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stdout == "3.0\n['-x']\n"
+
+
+def test_missing_names_say_what_is_near(tmp_path: Path) -> None:
+    """A name or a module that is not there raises what Python raises, and names the nearest."""
+    out = run(
+        tmp_path,
+        """
+        import torch
+        def fails(do):
+            try:
+                do()
+            except (AttributeError, ImportError) as error:
+                print(type(error).__name__, error)
+        fails(lambda: torch.matmull)
+        fails(lambda: torch.nn.Linaer)
+        fails(lambda: __import__("torch.optimm"))
+        fails(lambda: exec("from torch.nn import Conv2dd"))
+        """,
+    )
+    lines = out.splitlines()
+    assert lines[0] == (
+        "AttributeError module 'torch' has no attribute 'matmull'; the nearest is 'matmul'"
+    )
+    assert lines[1].startswith("AttributeError") and "'Linear'" in lines[1]
+    assert lines[2].startswith("ModuleNotFoundError No module named 'torch.optimm'")
+    assert "'optim'" in lines[2]
+    assert lines[3].startswith("ImportError")
+
+
+def test_old_tensor_types(tmp_path: Path) -> None:
+    """FloatTensor and the like make tensors, name dtypes and tell tensors apart."""
+    out = run(
+        tmp_path,
+        """
+        import torch
+        x = torch.FloatTensor([1, 2])
+        print(x.tolist(), x.type(), torch.LongTensor(2, 3).shape == (2, 3))
+        print(isinstance(x, torch.FloatTensor), isinstance(x, torch.LongTensor))
+        print(x.type(torch.LongTensor).dtype == torch.int64, x.type("torch.DoubleTensor").type())
+        """,
+    )
+    assert out.splitlines() == [
+        "[1.0, 2.0] torch.FloatTensor True",
+        "True False",
+        "True torch.DoubleTensor",
+    ]
+
+
+def test_no_gpu_is_said(tmp_path: Path) -> None:
+    """What asks whether there is a GPU learns that there is none; what needs one fails."""
+    out = run(
+        tmp_path,
+        """
+        import torch
+        import torch.backends.cudnn as cudnn
+        cudnn.benchmark = True
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.cuda.manual_seed_all(1)
+        print(torch.cuda.is_available(), torch.cuda.device_count(), cudnn.is_available())
+        print(torch.accelerator.current_accelerator(), torch.backends.mps.is_available())
+        try:
+            torch.cuda.synchronize()
+        except RuntimeError as error:
+            print(error)
+        scaler = torch.cuda.amp.GradScaler(enabled=True)
+        print(scaler.is_enabled(), scaler.scale(torch.ones(1)).item())
+        """,
+    )
+    assert out.splitlines() == [
+        "False 0 False",
+        "None False",
+        "[torch.cuda.synchronize] needs a GPU; this build has the device 'cpu' only",
+        "False 1.0",
+    ]
+
+
+def test_only_torch_can_be_replaced(tmp_path: Path) -> None:
+    """Another name, another version and a missing file are told, not run."""
+    for name, program, said in (
+        ("jax", "x.py", "can take the place of torch"),
+        ("torch==1.7", "x.py", "torch==0.1"),
+        ("torch", "x.py", "there is no file"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "twofold.run", "--as", name, program],
+            capture_output=True, text=True, cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
+OLD = """
+    import torch
+    from torch.autograd import Variable
+
+    class Cube(torch.autograd.Function):
+        def forward(self, x):
+            self.save_for_backward(x)
+            return x * x * x
+        def backward(self, g):
+            x, = self.saved_tensors
+            return 3 * g * x * x
+
+    x = Variable(torch.FloatTensor([[1, 2], [3, 4]]), requires_grad=False)
+    w = Variable(torch.ones(2, 2).type(torch.FloatTensor), requires_grad=True)
+    assert isinstance(w, Variable) and not x.volatile
+    w.grad.data.zero_()
+    loss = Cube()(x.mm(w)).sum()
+    loss.backward()
+    print(loss.data[0])
+    print(w.grad.data.sum())
+    w.data -= 0.5 * w.grad.data
+    w.data.add_(-0.5, w.grad.data)
+    print(w.data[0][0])
+    print(tuple(x.sum(1).size()), tuple(x.max(1)[0].size()), tuple(x.norm(2, 0).size()))
+    criterion = torch.nn.MSELoss(size_average=False)
+    print(criterion(x, Variable(torch.zeros(2, 2))).data[0])
+    print((torch.LongTensor([7]) / 2)[0], (1 - (x.data > 2)).sum())
+    print(torch.addmm(2, x, 3, x, w.detach().fill_(1)).sum())
+    net = torch.nn.Linear(2, 1)
+    print(net.weight.grad.data.sum())
+    test = Variable(torch.ones(3), volatile=True)
+    print(test.volatile, test.requires_grad)
+"""
+
+
+def test_programs_of_2017(tmp_path: Path) -> None:
+    """Variables, functions as instances, and what methods meant in 0.1."""
+    values = run(tmp_path, OLD, name="torch==0.1").splitlines()
+    assert [float(v) for v in values[:3]] == [740.0, 2220.0, -467.0]
+    assert values[3:] == ["(2, 1) (2, 1) (1, 2)", "30.0", "3 2", "80.0", "0.0", "True False"]

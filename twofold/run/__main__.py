@@ -1,0 +1,5 @@
+"""`python -m twofold.run`."""
+
+from .launch import main
+
+main()

@@ -1,0 +1,150 @@
+"""The import hook: `torch` and all below it come from Twofold, in this process only.
+
+A name such as `torch.nn.functional` is looked for in several packages, the most special first: the
+additions of an old version, the additions of `twofold.run.torch`, Twofold itself. Where one of them
+has it, `torch.nn.functional` is that module, not a copy, so what a program sets there is set.
+Where several have it, it is a `Layered` module that looks into each in turn.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from ..errors import explain_missing
+
+TWOFOLD = __name__.split(".")[0]
+ADDITIONS = f"{TWOFOLD}.run.torch"
+
+MOVED = {
+    "nn.modules.instancenorm": "nn.modules.batchnorm",
+    "nn.modules.pixelshuffle": "nn.modules",
+    "nn.parameter": "nn.parameter",
+    "utils.data.dataloader": "utils.data.loader",
+    "utils.data._utils": "utils.data",
+    "utils.data._utils.collate": "utils.data.collate",
+}
+"""Modules that have another place in Twofold."""
+
+
+class Layered(ModuleType):
+    """A module that looks a name up in several, and keeps what it found."""
+
+    def __init__(self, name: str, layers: Sequence[ModuleType]) -> None:
+        super().__init__(name, layers[0].__doc__)
+        self.__layers__ = tuple(layers)
+
+    def __getattr__(self, name: str) -> Any:
+        for layer in self.__layers__:
+            try:
+                value = getattr(layer, name)
+            except AttributeError:
+                continue
+            self.__dict__[name] = value
+            return value
+        if not name.startswith("__"):
+            below = sys.modules.get(f"{self.__name__}.{name}")
+            if below is None and find(f"{self.__name__}.{name}"):
+                below = importlib.import_module(f"{self.__name__}.{name}")
+            if below is not None:
+                return below
+        return explain_missing(self.__name__, dir(self))(name)
+
+    def __dir__(self) -> list[str]:
+        names = {name for layer in self.__layers__ for name in dir(layer)}
+        return sorted(names | set(self.__dict__))
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+_packages = [ADDITIONS, TWOFOLD]
+
+
+def find(name: str) -> list[str]:
+    """The modules of Twofold that `name`, which begins with `torch`, stands for."""
+    rest = name.removeprefix("torch").lstrip(".")
+    if not rest:
+        return list(_packages)
+    places = [f"{package}.{rest}" for package in _packages]
+    places[-1] = f"{TWOFOLD}.{MOVED.get(rest, rest)}"
+    return [place for place in places if _exists(place)]
+
+
+class _Loader(Loader):
+    """Puts Twofold's module where the import system expects the one that was asked for."""
+
+    def __init__(self, places: Sequence[str]) -> None:
+        self.places = places
+
+    def exec_module(self, module: ModuleType) -> None:
+        layers = [importlib.import_module(place) for place in self.places]
+        name = module.__name__
+        if len(layers) == 1:
+            sys.modules[name] = layers[0]
+            return
+        layered = Layered(name, layers)
+        layered.__path__ = []
+        layered.__spec__, layered.__package__ = module.__spec__, name
+        sys.modules[name] = layered
+
+
+class TorchFinder(MetaPathFinder):
+    """Finds `torch` and what is below it."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The specification of a module that Twofold has; ModuleNotFoundError with the nearest
+        name for one of PyTorch's that it has not."""
+        if fullname != "torch" and not fullname.startswith("torch."):
+            return None
+        places = find(fullname)
+        if not places:
+            parent, _, last = fullname.rpartition(".")
+            value = getattr(sys.modules[parent], last, None)
+            if not isinstance(value, ModuleType):
+                raise _missing(parent, last, fullname)
+            places = [value.__name__]
+        return ModuleSpec(fullname, _Loader(places), is_package=True)
+
+
+def _missing(parent: str, last: str, fullname: str) -> ModuleNotFoundError:
+    """The error that says that Twofold has no such module."""
+    try:
+        explain_missing(parent, dir(sys.modules[parent]))(last)
+    except AttributeError as error:
+        near = str(error).partition(";")[2]
+    text = f"No module named {fullname!r}: Twofold, run as torch, has none"
+    return ModuleNotFoundError(f"{text};{near}" if near else text, name=fullname)
+
+
+def install(version: str = "") -> None:
+    """Let `import torch` mean Twofold from here on; with "0.1", as PyTorch 0.1 spelled it.
+
+    ImportError where `torch` was imported already, ValueError for another version.
+    """
+    if "torch" in sys.modules:
+        raise ImportError("[run] torch is imported already; install the finder before that")
+    if version not in VERSIONS:
+        raise ValueError(
+            f"[run] there is torch as it is and torch==0.1; got torch=={version}; try --as torch"
+        )
+    _packages[:] = [*VERSIONS[version], ADDITIONS, TWOFOLD]
+    for package in VERSIONS[version]:
+        importlib.import_module(f"{package}.semantics").apply()
+    sys.meta_path.insert(0, TorchFinder())
+
+
+VERSIONS: dict[str, list[str]] = {"": [], "0.1": [f"{TWOFOLD}.run.torch_0_1"]}
+"""What each version adds."""

@@ -1,0 +1,53 @@
+"""Starts a program on Twofold: `python -m twofold.run --as torch script.py [args]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+
+from . import finder
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m twofold.run",
+        description="Run a program that says `import torch` on Twofold.",
+        epilog="examples:\n"
+        "  python -m twofold.run --as torch train.py --epochs 2\n"
+        "  python -m twofold.run --as torch -m package.train\n"
+        "  python -m twofold.run --as torch==0.1 two_layer_net.py",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--as", dest="name", metavar="torch[==0.1]", required=True,
+        help="the package whose place Twofold takes; ==0.1 for programs of 2017",
+    )  # fmt: skip
+    parser.add_argument("-m", dest="module", action="store_true", help="PROGRAM is a module")
+    parser.add_argument("program", metavar="PROGRAM", help="a Python file, or a module after -m")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what the program is given")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Install the finder and run the program as Python would have run it."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    name, _, version = options.name.partition("==")
+    if name != "torch":
+        parser.error(f"Twofold can take the place of torch; got {name!r}")
+    try:
+        finder.install(version)
+    except ValueError as error:
+        parser.error(str(error))
+    sys.argv = [options.program, *options.arguments]
+    if options.module:
+        sys.path[0] = os.getcwd()
+        runpy.run_module(options.program, run_name="__main__", alter_sys=True)
+        return
+    if not os.path.exists(options.program):
+        parser.error(f"there is no file {options.program!r}")
+    sys.path[0] = os.path.dirname(os.path.abspath(options.program))
+    runpy.run_path(options.program, run_name="__main__")
