@@ -1,0 +1,91 @@
+"""Runs entries in worker processes, each with a time limit."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from typing import Any
+
+LIMIT_S = 60.0
+
+
+class Worker:
+    """A process that checks entries; a new one takes its place when it hangs or dies."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Start the process; `names` are its entries."""
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench.conformance.worker"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
+        )  # fmt: skip
+        self.lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, args=(self.process, self.lines), daemon=True).start()
+        text = self.lines.get(timeout=300)
+        if not text:
+            self.log.seek(0)
+            raise RuntimeError(f"the worker did not start:\n{self.log.read()[-2000:]}")
+        self.names: list[str] = json.loads(text)
+
+    @staticmethod
+    def _read(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.put(line)
+        lines.put("")
+
+    def check(self, name: str) -> dict[str, Any]:
+        """What came of an entry; a hang and a crash are failures."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(name + "\n")
+        self.process.stdin.flush()
+        try:
+            line = self.lines.get(timeout=LIMIT_S)
+            reason = "" if line else f"crashed with status {self.process.wait()}"
+        except queue.Empty:
+            line, reason = "", f"took longer than {LIMIT_S:.0f} s"
+        if line:
+            return json.loads(line)
+        self.close()
+        self.start()
+        return {"forward": {"total": 1, "equal": 0, "failures": [reason]}}
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.wait()
+
+
+def run(names: list[str] | None, jobs: int, report: Any) -> dict[str, dict[str, Any]]:
+    """The results of the entries called `names` (all if None), by name; `report` gets each as it
+    comes."""
+    first = Worker()
+    waiting: queue.Queue[str] = queue.Queue()
+    for name in first.names if names is None else names:
+        waiting.put(name)
+    results: dict[str, dict[str, Any]] = {}
+
+    def serve(worker: Worker) -> None:
+        while True:
+            try:
+                name = waiting.get_nowait()
+            except queue.Empty:
+                worker.close()
+                return
+            results[name] = worker.check(name)
+            report(name, results[name])
+
+    workers = [first, *[Worker() for _ in range(jobs - 1)]]
+    threads = [threading.Thread(target=serve, args=(w,)) for w in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return dict(sorted(results.items()))
