@@ -21,7 +21,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     (
         "autograd_api", "autograd_function", "capture", "creation", "custom_function",
         "explanation", "functional", "functions", "gradcheck", "indexing", "printing", "replay",
-        "tensor", "windows",
+        "settings", "tensor", "windows",
     ),
     ("amp", "fft", "linalg", "nn", "serialization", "sparse", "utils"),
     ("optim",),

@@ -11,6 +11,7 @@ from . import (
     gradcheck,
     indexing,
     printing,
+    settings,
 )
 from .autograd_api import (
     enable_grad,
@@ -47,6 +48,22 @@ from .dtypes import promote as promote_types
 from .dtypes import set_default as set_default_dtype
 from .functions import functions as _functions
 from .functions.random import Generator, default_generator
+from .settings import Layout as layout
+from .settings import MemoryFormat as memory_format
+from .settings import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    finfo,
+    iinfo,
+    preserve_format,
+    sparse_bsc,
+    sparse_bsr,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
+    strided,
+)
 from .tensor import Device as device
 from .tensor import Size, Tensor
 
@@ -63,6 +80,15 @@ for _module, _names in (
 _LATER = {
     "nn": "nn", "optim": "optim", "utils": "utils", "serialization": "serialization",
     "save": "serialization", "load": "serialization", "explain": "explanation",
+    **dict.fromkeys(
+        "alpha_dropout alpha_dropout_ avg_pool1d bilinear celu celu_ channel_shuffle conv1d conv2d "
+        "conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss "
+        "cosine_similarity ctc_loss dropout dropout_ feature_alpha_dropout group_norm "
+        "hinge_embedding_loss layer_norm margin_ranking_loss max_pool1d max_pool2d max_pool3d "
+        "native_channel_shuffle pairwise_distance pdist pixel_shuffle pixel_unshuffle "
+        "poisson_nll_loss prelu relu_ rms_norm rrelu rrelu_ selu selu_ threshold threshold_ "
+        "triplet_margin_loss".split(), "nn.functional",
+    ),
 }  # fmt: skip
 
 

@@ -40,9 +40,7 @@ def check_module(entry: Any) -> dict[str, Outcome]:
     return found
 
 
-def _check_module_input(
-    entry: Any, each: Any, training: bool, found: dict[str, Outcome]
-) -> None:
+def _check_module_input(entry: Any, each: Any, training: bool, found: dict[str, Outcome]) -> None:
     made = each.constructor_input
     if each.forward_input is None:
         return

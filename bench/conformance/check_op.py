@@ -119,7 +119,7 @@ def _tensors(result: Any) -> Iterator[Any]:
 def _gradient(
     sample: Any, expected: Any, got: Any, convert: Converter, failed: str | None
 ) -> str | None:
-    """"" if the gradients agree, how they differ, or None where PyTorch gives none."""
+    """ "" if the gradients agree, how they differ, or None where PyTorch gives none."""
     ys = [y for y in _tensors(sample.output_process_fn_grad(expected)) if y.requires_grad]
     xs = [x for x, _ in convert.pairs if x.requires_grad] if not failed else [None]
     if not ys or not xs:
@@ -155,9 +155,7 @@ def _gradient(
 def _check_forms(op: Any, sample: Any, found: dict[str, Outcome]) -> None:
     """The method, in-place and `out=` forms, and the aliases, on a sample without gradients."""
     sample = copy.copy(sample)
-    sample.input, sample.args, sample.kwargs = _detached(
-        (sample.input, sample.args, sample.kwargs)
-    )
+    sample.input, sample.args, sample.kwargs = _detached((sample.input, sample.args, sample.kwargs))
     if not isinstance(sample.input, torch.Tensor):
         return
     values = op.name not in RANDOM

@@ -3,8 +3,11 @@
 from . import (
     arithmetic,
     convolution,
+    facts,
     gather,
+    joining,
     linear,
+    measure,
     pointwise,
     pooling,
     random,
@@ -13,5 +16,7 @@ from . import (
     scan,
     shape,
     sort,
+    strided,
+    whole,
 )
 from ._registry import functions

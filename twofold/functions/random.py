@@ -376,6 +376,10 @@ def uniform_(
     self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
     """Fill with uniform numbers on [a, b)."""
+    if a > b:
+        raise RuntimeError(
+            f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}"
+        )
     s = self._node().structure
     u = uniform_node(s.shape, _float_dtype("uniform_", s.dtype), generator)
     if (a, b) != (0, 1):
@@ -389,6 +393,8 @@ def normal_(
     self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
     """Fill with normal numbers."""
+    if std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     s = self._node().structure
     x = normal_node(s.shape, _float_dtype("normal_", s.dtype), generator)
     if (mean, std) != (0, 1):
@@ -423,7 +429,75 @@ def random_(
 @method("exponential_")
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with exponentially distributed numbers."""
+    _require(lambd > 0, "exponential_", "lambda > 0.0", f"lambda={lambd}")
     s = self._node().structure
     u = uniform_node(s.shape, _float_dtype("exponential_", s.dtype), generator)
     self._write(ew.div(ew.neg(ew.log1p(ew.neg(u))), number(lambd, s.dtype)))
     return self
+
+
+def _require(holds: bool, name: str, rule: str, got: str) -> None:
+    if not holds:
+        raise RuntimeError(f"{name} expects {rule}, but found {got}")
+
+
+@method("geometric_")
+def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
+    """Fill with the number of trials, each won with probability p, up to the first that is won."""
+    _require(0 < p < 1, "geometric_", "p to be in (0, 1)", f"p={p}")
+    s = self._node().structure
+    u = uniform_node(s.shape, dtypes.float64, generator)
+    trials = ew.ceil(ew.div(ew.log1p(ew.neg(u)), number(math.log1p(-p), dtypes.float64)))
+    self._write(ew.cast(ew.maximum(trials, ew.constant(1, dtypes.float64)), s.dtype))
+    return self
+
+
+@method("log_normal_")
+def log_normal_(
+    self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Fill with e to the power of normal numbers."""
+    _require(std > 0, "log_normal_", "std > 0.0", f"std={std}")
+    s = self._node().structure
+    x = normal_node(s.shape, _float_dtype("log_normal_", s.dtype), generator)
+    x = ew.add(ew.mul(x, number(std, s.dtype)), number(mean, s.dtype))
+    self._write(ew.exp(x))
+    return self
+
+
+@method("cauchy_")
+def cauchy_(
+    self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Fill with numbers of the Cauchy distribution: median + sigma tan(pi (u - 1/2))."""
+    _require(sigma > 0, "cauchy_", "sigma > 0.0", f"sigma={sigma}")
+    s = self._node().structure
+    u = uniform_node(s.shape, _float_dtype("cauchy_", s.dtype), generator)
+    angle = ew.mul(ew.sub(u, number(0.5, s.dtype)), number(math.pi, s.dtype))
+    self._write(ew.add(ew.mul(ew.tan(angle), number(sigma, s.dtype)), number(median, s.dtype)))
+    return self
+
+
+def host_generator(generator: Generator | None = None) -> np.random.Generator:
+    """NumPy's generator, seeded with the next words of a stream, for distributions that are drawn
+    on the host."""
+    words = host_words(4, generator)
+    return np.random.Generator(np.random.Philox(key=words[:2].view(np.uint64)[0]))
+
+
+@function()
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """Numbers of the Poisson distribution with the rates in input, which are looked at."""
+    rates = input.detach()._held().astype(np.float64)
+    if (rates < 0).any():
+        raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
+    drawn = np.asarray(host_generator(generator).poisson(rates)).astype(np.float64)
+    return wrap(ew.cast(engine.from_numpy(drawn), input.dtype))
+
+
+@function()
+def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Tensor:
+    """How many of `count` trials, each won with probability `prob`, are won; both are looked at."""
+    n, p = count.detach()._held(), prob.detach()._held().astype(np.float64)
+    drawn = host_generator(generator).binomial(n.astype(np.int64), np.clip(p, 0, 1))
+    return wrap(ew.cast(engine.from_numpy(np.asarray(drawn).astype(np.float64)), count.dtype))
