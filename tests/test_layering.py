@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent / "twofold"
 
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("abi", "config", "dtypes", "errors", "machine", "trace"),
+    ("abi", "config", "dtypes", "errors", "machine", "missing_names", "trace"),
     ("graph",),
     ("ops",),
     ("autograd", "passes"),
@@ -24,7 +24,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "settings", "tensor", "windows",
     ),
     ("amp", "fft", "linalg", "nn", "serialization", "sparse", "utils"),
-    ("optim",),
+    ("func", "optim"),
     (
         "caffe", "cli", "deploy", "distributed", "hub", "keras", "models", "onnx", "static",
         "run", "summary",

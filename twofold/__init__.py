@@ -46,6 +46,7 @@ from .dtypes import int32 as int
 from .dtypes import int64 as long
 from .dtypes import promote as promote_types
 from .dtypes import set_default as set_default_dtype
+from .errors import explain_missing as _explain_missing
 from .functions import functions as _functions
 from .functions.random import Generator, default_generator
 from .settings import Layout as layout
@@ -80,6 +81,7 @@ for _module, _names in (
 _LATER = {
     "nn": "nn", "optim": "optim", "utils": "utils", "serialization": "serialization",
     "save": "serialization", "load": "serialization", "explain": "explanation",
+    "func": "func", "vmap": "func",
     **dict.fromkeys(
         "alpha_dropout alpha_dropout_ avg_pool1d bilinear celu celu_ channel_shuffle conv1d conv2d "
         "conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss "
@@ -97,7 +99,7 @@ def __getattr__(name: str) -> _Any:
     takes little time."""
     place = _LATER.get(name)
     if place is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _explain_missing(__name__, __dir__())(name)
     module = _import_module("." + place, __name__)
     value = module if name == place else getattr(module, name)
     globals()[name] = value

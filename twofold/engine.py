@@ -133,6 +133,8 @@ def flush() -> None:
 
 def realize(nodes: Sequence[Node]) -> None:
     """Give `nodes`, and every live storage, their values."""
+    if recorder.tracing is not None:
+        recorder.tracing(nodes)
     if recorder.observer is not None and recorder.observer.broken is None:
         recorder.observer.broken = user_location() or ("unknown", 0, "")
     with _one_at_a_time:

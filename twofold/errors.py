@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .missing_names import reason_of
+
 
 class InternalError(Exception):
     """A rule of Twofold's own was broken. Always a defect of Twofold, never of the program run."""
@@ -44,6 +46,9 @@ def explain_missing(package: str, names: Iterable[str]) -> Callable[[str], Any]:
 
     def missing(name: str) -> Any:
         text = f"module {package!r} has no attribute {name!r}"
+        reason = reason_of(package.partition(".")[2] or "torch", name)
+        if reason is not None:
+            text += f", which PyTorch has: {reason}"
         if not name.startswith("_"):
             # Of two names that differ in case alone, that of the class comes last and stays.
             public = {n.lower(): n for n in sorted(names, reverse=True) if n[:1] != "_"}

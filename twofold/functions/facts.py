@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
+from ..missing_names import reason_of
 from ..tensor import Tensor, from_held
 from ._registry import functions, method
 
@@ -111,3 +113,19 @@ def _mapped(self: Tensor, callable: Callable[..., Any], tensors: list[Tensor]) -
     values = np.array([callable(*row) for row in zip(*columns)], held.dtype).reshape(held.shape)
     self._write(from_held(values, self.dtype)._node())
     return self
+
+
+def _missing(self: Tensor, name: str) -> Any:
+    """AttributeError that says why a name of PyTorch's is not here, and what comes nearest."""
+    text = f"{type(self).__name__!r} object has no attribute {name!r}"
+    if not name.startswith("_"):
+        reason = reason_of("Tensor", name)
+        if reason is not None:
+            text += f", which PyTorch's tensors have: {reason}"
+        near = get_close_matches(name, [n for n in dir(type(self)) if n[:1] != "_"], 1)
+        if near:
+            text += f"; the nearest is {near[0]!r}"
+    raise AttributeError(text, name=name, obj=self)
+
+
+Tensor.__getattr__ = _missing

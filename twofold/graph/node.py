@@ -126,7 +126,8 @@ class Recorder:
     """The state of recording: the current epoch, its leaves, and the table of structures.
 
     `serial` is the last node's; when it passes `flush_at`, too much is pending. `observer`, while a
-    function is being captured, is told what a replay must do besides running the graph.
+    function is being captured, is told what a replay must do besides running the graph. `tracing`,
+    while a function runs on placeholders, is called with the nodes whose values are asked for.
     """
 
     def __init__(self) -> None:
@@ -141,6 +142,7 @@ class Recorder:
         self.flush_at = config.current().pending_limit
         self.pending: list[Any] = []
         self.observer: Any = None
+        self.tracing: Any = None
 
     def structure(self, op: Any, attrs: tuple, type_: Type, requires_grad: bool) -> Structure:
         """A new structure with a key that no other has had."""
@@ -153,7 +155,7 @@ class Recorder:
             self.epoch += 1
             self.flush_at = self.serial + config.current().pending_limit
             self.leaves = []
-            self.pending = []
+            self.pending = type(self.pending)()
         if len(self.table) > _TABLE_LIMIT:
             self.table.clear()
             self.types.clear()
