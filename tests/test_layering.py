@@ -23,8 +23,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "explanation", "functional", "functions", "gradcheck", "indexing", "printing", "replay",
         "settings", "tensor", "windows",
     ),
-    ("amp", "fft", "linalg", "nn", "serialization", "sparse", "utils"),
-    ("func", "optim"),
+    ("amp", "fft", "linalg", "nn", "sparse", "utils"),
+    ("func", "optim", "serialization"),
     (
         "caffe", "cli", "deploy", "distributed", "hub", "keras", "models", "onnx", "static",
         "run", "summary",

@@ -17,7 +17,14 @@ import numpy as np
 import pytest
 
 import twofold as tf
-from twofold.serialization import Checkpoint, FormatError, load_file, read_header, save_file
+from twofold.serialization import (
+    Checkpoint,
+    FormatError,
+    load_file,
+    read_header,
+    save_file,
+    tree,
+)
 from twofold.serialization.files import write_atomically
 
 DTYPES = [
@@ -130,18 +137,18 @@ HOSTILE = {
 def test_hostile_files_are_refused(tmp_path, case):
     data, words = HOSTILE[case]
     (tmp_path / "f").write_bytes(data)
-    for read in (load_file, tf.load):
+    for read in (load_file, tree.load):
         with pytest.raises(FormatError, match=words):
             read(tmp_path / "f")
 
 
 def test_every_cut_and_every_flipped_byte_is_noticed(tmp_path):
-    tf.save({"w": tf.arange(5), "n": [1, 2.5, None]}, tmp_path / "f")
+    tree.save({"w": tf.arange(5), "n": [1, 2.5, None]}, tmp_path / "f")
     data = (tmp_path / "f").read_bytes()
     for n in range(len(data)):
         (tmp_path / "g").write_bytes(data[:n])
         with pytest.raises(FormatError):
-            tf.load(tmp_path / "g")
+            tree.load(tmp_path / "g")
     rng = random.Random(0)
     start = read_header(tmp_path / "f").start
     for at in range(start, len(data)):
@@ -149,12 +156,12 @@ def test_every_cut_and_every_flipped_byte_is_noticed(tmp_path):
         bad[at] ^= 1 << rng.randrange(8)
         (tmp_path / "g").write_bytes(bad)
         with pytest.raises(FormatError, match="is damaged"):
-            tf.load(tmp_path / "g")
+            tree.load(tmp_path / "g")
 
 
 def test_random_headers_never_raise_anything_else(tmp_path):
     rng = random.Random(1)
-    tf.save({"w": tf.arange(5), "n": {"a": (1, float("inf"))}}, tmp_path / "f")
+    tree.save({"w": tf.arange(5), "n": {"a": (1, float("inf"))}}, tmp_path / "f")
     data = (tmp_path / "f").read_bytes()
     start = read_header(tmp_path / "f").start
     for _ in range(500):
@@ -163,7 +170,7 @@ def test_random_headers_never_raise_anything_else(tmp_path):
             bad[rng.randrange(start)] = rng.randrange(256)
         (tmp_path / "g").write_bytes(bad)
         try:
-            tf.load(tmp_path / "g")
+            tree.load(tmp_path / "g")
         except FormatError:
             pass
 
@@ -174,7 +181,7 @@ def test_save_refuses_what_it_cannot_write(tmp_path):
     with pytest.raises(TypeError, match="name must be text"):
         save_file({1: tf.ones(1)}, tmp_path / "f")
     with pytest.raises(TypeError, match=r"got <class 'object'> at a\.b\.1"):
-        tf.save({"a": {"b": [1, object()]}}, tmp_path / "f")
+        tree.save({"a": {"b": [1, object()]}}, tmp_path / "f")
     assert os.listdir(tmp_path) == []
 
 
@@ -182,37 +189,37 @@ def test_save_refuses_what_it_cannot_write(tmp_path):
 
 
 def test_tree_comes_back(tmp_path):
-    tree = OrderedDict(
+    given = OrderedDict(
         text="ünï", none=None, yes=True, big=1 << 80, third=1 / 3, inf=float("-inf"),
         pair=(1, [2, (3,)]), empty={}, by_number={0: "a", (1, "b"): 2}, kind=tf.bfloat16,
         numpy=np.float32(0.1), array=np.arange(3, dtype=np.int16),
     )  # fmt: skip
-    tf.save(tree, tmp_path / "f")
-    back = tf.load(tmp_path / "f")
-    assert type(back) is OrderedDict and list(back) == list(tree)
+    tree.save(given, tmp_path / "f")
+    back = tree.load(tmp_path / "f")
+    assert type(back) is OrderedDict and list(back) == list(given)
     assert isinstance(back["array"], np.ndarray) and back["array"].tolist() == [0, 1, 2]
     assert back["kind"] is tf.bfloat16 and back["numpy"] == float(np.float32(0.1))
-    for name in set(tree) - {"array", "numpy"}:
-        assert back[name] == tree[name] and type(back[name]) is type(tree[name]), name
-    nan = tf.load(_saved(tmp_path, float("nan")))
+    for name in set(given) - {"array", "numpy"}:
+        assert back[name] == given[name] and type(back[name]) is type(given[name]), name
+    nan = tree.load(_saved(tmp_path, float("nan")))
     assert nan != nan
 
 
 def _saved(tmp_path, value):
-    tf.save(value, tmp_path / "value")
+    tree.save(value, tmp_path / "value")
     return tmp_path / "value"
 
 
 def test_state_dict_is_plain_safetensors(tmp_path):
     state = {"b.weight": tf.ones(2, 3), "a.bias": tf.zeros(3, dtype=tf.float64)}
-    tf.save(state, tmp_path / "f")
-    assert list(tf.load(tmp_path / "f")) == ["b.weight", "a.bias"]
+    tree.save(state, tmp_path / "f")
+    assert list(tree.load(tmp_path / "f")) == ["b.weight", "a.bias"]
     assert set(load_file(tmp_path / "f")) == {"b.weight", "a.bias"}
 
 
 def test_one_tensor_stays_one(tmp_path):
     w = tf.ones(1000)
-    back = tf.load(_saved(tmp_path, {"a": w, "b": w, "c": w[:1]}))
+    back = tree.load(_saved(tmp_path, {"a": w, "b": w, "c": w[:1]}))
     assert back["a"] is back["b"] and back["c"].tolist() == [1.0]
     assert os.path.getsize(tmp_path / "value") < 6000
     back["a"][0] = 5.0
@@ -220,7 +227,7 @@ def test_one_tensor_stays_one(tmp_path):
 
 
 def test_requires_grad_is_kept(tmp_path):
-    back = tf.load(_saved(tmp_path, [tf.ones(2, requires_grad=True), tf.ones(2)]))
+    back = tree.load(_saved(tmp_path, [tf.ones(2, requires_grad=True), tf.ones(2)]))
     assert back[0].requires_grad and back[0].is_leaf and not back[1].requires_grad
 
 
@@ -245,13 +252,14 @@ def test_a_failing_write_leaves_the_old_file(tmp_path):
 
 KILLED = """
 import sys, twofold as tf
+from twofold.serialization import tree
 x = tf.arange(200_000)
-tf.save({"n": 0, "x": x}, sys.argv[1])
+tree.save({"n": 0, "x": x}, sys.argv[1])
 print("ready", flush=True)
 n = 0
 while True:
     n += 1
-    tf.save({"n": n, "x": x + n}, sys.argv[1])
+    tree.save({"n": n, "x": x + n}, sys.argv[1])
 """
 
 
@@ -266,7 +274,7 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path):
         child.send_signal(signal.SIGKILL)
         child.wait()
         child.stdout.close()
-        back = tf.load(path)
+        back = tree.load(path)
         assert back["x"][-1].item() == 199_999 + back["n"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -181,3 +182,57 @@ def view_strides(
     if left != 1 or math.prod(new) != math.prod(shape):
         return None
     return tuple(result)
+
+
+def strided(n: int, offset: int, shape: Sequence[int], strides: Sequence[int]) -> Window | None:
+    """The window on a flat storage of `n` elements that has this layout, or None where no chain of
+    movement steps has it (elements that overlap, or rows that wrap around others').
+
+    The storage is cut into blocks of the largest stride, these into blocks of the next, and so on;
+    each axis then is a slice of the blocks of its stride.
+
+    >>> [(op.name, *attrs) for op, attrs in strided(12, 1, (3, 2), (4, 1))]
+    [('reshape', (3, 4)), ('slice', ((0, 3, 1), (1, 2, 1)))]
+    """
+    axes = [a for a, (extent, step) in enumerate(zip(shape, strides)) if extent > 1 and step]
+    axes.sort(key=lambda a: -strides[a])
+    sizes, steps = [shape[a] for a in axes], [strides[a] for a in axes]
+    window: list[Step] = []
+
+    def add(op: Any, attrs: Any, is_needed: bool) -> None:
+        if is_needed:
+            window.append((op, (attrs,)))
+
+    if len(axes) < 2:
+        bounds = (offset, sizes[0] if axes else 1, steps[0] if axes else 1)
+        add(SLICE, (bounds,), bounds != (0, n, 1))
+    else:
+        if any(a % b for a, b in pairwise(steps)):
+            return None
+        radices = [*(a // b for a, b in pairwise(steps)), steps[-1]]
+        span = sizes[0] * steps[0]
+        for lead in (offset % steps[0], 0, max(0, offset + span - n)):
+            start = offset - lead
+            if lead >= steps[0] or start < 0 or start + span > n:
+                continue
+            digits = [(lead // b) % q for b, q in zip([*steps[1:], 1], radices)]
+            if all(d + m <= q for d, m, q in zip(digits, [*sizes[1:], 1], radices)):
+                break
+        else:
+            return None
+        inner = tuple(zip(digits, [*sizes[1:], 1], (1,) * len(digits)))
+        blocks = (sizes[0], *radices)
+        if radices[-1] == 1:
+            inner, blocks = inner[:-1], blocks[:-1]
+        kept = (sizes[0], *(m for _, m, _ in inner))
+        add(SLICE, ((start, span, 1),), span != n)
+        add(RESHAPE, blocks, True)
+        add(SLICE, ((0, sizes[0], 1), *inner), blocks != kept)
+        add(RESHAPE, tuple(sizes), len(kept) != len(sizes))
+        order = sorted(range(len(axes)), key=lambda i: axes[i])
+        add(PERMUTE, tuple(order), order != list(range(len(axes))))
+    seen = tuple(shape[a] for a in sorted(axes)) if axes else (1,)
+    wide = tuple(m if a in axes else 1 for a, m in enumerate(shape))
+    add(RESHAPE, wide, wide != seen)
+    add(EXPAND, tuple(shape), wide != tuple(shape))
+    return tuple(window)

@@ -14,7 +14,7 @@ import numpy as np
 from ..functions.random import default_generator
 from ..tensor import Tensor
 from . import tree
-from .files import FormatError, write_atomically
+from .files import FormatError
 
 VERSION = 1
 
@@ -71,8 +71,8 @@ class Checkpoint:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the checkpoint. The one before it at `path` is kept as `path` + ".previous"."""
         content = {f.name: getattr(self, f.name) for f in fields(self)}
-        data = tree.saved_bytes({"twofold.checkpoint": VERSION, **content})
-        write_atomically(path, lambda file: file.write(data), f"{os.fspath(path)}.previous")
+        content = {"twofold.checkpoint": VERSION, **content}
+        tree.save(content, path, f"{os.fspath(path)}.previous")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Checkpoint:

@@ -11,7 +11,6 @@ No code is ever run from a file, and nothing but these kinds is made.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
@@ -23,15 +22,20 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType
-from ..tensor import Device, Tensor, from_stored
+from ..tensor import Tensor, from_stored
 from . import safetensors
 from .files import FormatError, write_atomically
 
 _TREE, _CHECKSUM = "twofold.tree", "twofold.crc32"
 
 
-def save(obj: Any, f: str | os.PathLike[str] | BinaryIO) -> None:
+def save(
+    obj: Any,
+    f: str | os.PathLike[str] | BinaryIO,
+    previous: str | os.PathLike[str] | None = None,
+) -> None:
     """Write a tree of values to a path, whole or not at all, or to a file open for writing bytes.
+    With `previous`, the file that was at the path is kept there.
 
     Tensors that are one are written once and read as one. TypeError for a value of another kind.
 
@@ -42,22 +46,14 @@ def save(obj: Any, f: str | os.PathLike[str] | BinaryIO) -> None:
     {'epoch': 3, 'betas': (0.9, 0.999)}
     """
     if isinstance(f, (str, os.PathLike)):
-        write_atomically(f, lambda file: _write(obj, file))
+        write_atomically(f, lambda file: _write(obj, file), previous)
     else:
         _write(obj, f)
 
 
-def load(
-    f: str | os.PathLike[str] | BinaryIO, map_location: Any = None, *, weights_only: bool = True
-) -> Any:
+def load(f: str | os.PathLike[str] | BinaryIO) -> Any:
     """The tree of values in a file that `save` wrote, or the tensors of any safetensors file by
-    name.
-
-    No code is ever loaded, so `weights_only` changes nothing. FormatError if the file is of another
-    format, cut short or damaged.
-    """
-    if map_location is not None and not callable(map_location):
-        Device(map_location)
+    name. FormatError if the file is of another format, cut short or damaged."""
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as file:
             return read(file, os.fspath(f))[0]
@@ -66,10 +62,6 @@ def load(
 
 def read(file: BinaryIO, path: str) -> tuple[Any, dict[str, str]]:
     """The tree in a file, and the file's metadata."""
-    start = file.tell()
-    if file.read(4) == b"PK\x03\x04":
-        raise FormatError(f"[load] {path} is a zip file; try a file that twofold.save wrote")
-    file.seek(start)
     header = safetensors.parse_header(file, path)
     arrays, checksum = {}, 0
     for name in sorted(header.entries, key=lambda name: header.entries[name].begin):
@@ -210,10 +202,3 @@ def _pair(x: Any) -> tuple[Any, Any]:
     if isinstance(key, (dict, list)) and not (isinstance(key, dict) and "tuple" in key):
         raise ValueError("a dict's key of another kind than number, text and tuple")
     return key, x[1]
-
-
-def saved_bytes(obj: Any) -> bytes:
-    """What `save` writes, as bytes."""
-    file = io.BytesIO()
-    _write(obj, file)
-    return file.getvalue()
