@@ -28,6 +28,23 @@ def kernel_function(name: str = "kernel") -> tuple[ir.Module, ir.Function, ir.IR
     return module, function, builder
 
 
+def internal_function(
+    module: ir.Module, name: str, arguments: str, inline: bool = False
+) -> ir.Function:
+    """An internal function of pointers (names that end in `_p`), tests (`is_...`) and words."""
+    names = arguments.split()
+    kinds = [POINTER if a.endswith("_p") else I1 if a.startswith("is_") else I64 for a in names]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    function.linkage = "internal"
+    function.calling_convention = "fastcc"
+    function.attributes.add("noinline")
+    for value, text in zip(function.args, names):
+        value.name = text
+        if text.endswith("_p"):
+            value.add_attribute("noalias")
+    return function
+
+
 class Words:
     """Reads the words of a launch one after the other."""
 
@@ -62,6 +79,18 @@ def note_error(
     with builder.if_then(builder.extract_value(found, 1)):
         for k, word in ((1, value), (2, extent)):
             builder.store(word, builder.gep(record, [i64(k)], source_etype=I64))
+
+
+def prefetch(builder: ir.IRBuilder, where: ir.Value, nearness: int = 3) -> None:
+    """Ask memory for a line that will be read or written: into the first cache, or, with nearness
+    2, the second."""
+    i32 = ir.IntType(32)
+    function = builder.module.globals.get("llvm.prefetch.p0")
+    if function is None:
+        kind = ir.FunctionType(ir.VoidType(), [POINTER, i32, i32, i32])
+        function = ir.Function(builder.module, kind, "llvm.prefetch.p0")
+    # A read, of data.
+    builder.call(function, [where, *(ir.Constant(i32, n) for n in (0, nearness, 1))])
 
 
 Body = Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value] | None]

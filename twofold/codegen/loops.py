@@ -13,9 +13,19 @@ from ..kernels.loops import DEAR, LANES, TURN_LANES, LoopKernel, Reduce, Store
 from ..machine import Target
 from ..ops.scalar import Expr, postorder
 from . import tiles
-from .build import POINTER, Words, i64, iota, kernel_function, loop, note_error, splat
+from .build import (
+    I8,
+    POINTER,
+    Words,
+    i64,
+    iota,
+    kernel_function,
+    loop,
+    note_error,
+    prefetch,
+    splat,
+)
 from .scalar import ExprEmitter, emit_const, emit_operation, llvm_type, load, memory_type, store
-from .vecmath import intrinsic
 
 _COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
 
@@ -81,6 +91,24 @@ class LoopEmitter:
         """All stages for `lanes` points from `index` on along the last outer axis."""
         self.index[: len(index)] = index
         self._points(lanes, mask)
+
+    def rows(self, index: Sequence[ir.Value], skip: int) -> list[tuple[ir.Value, ir.Value]]:
+        """Of a map over (copy, row, column): where the rows of its operands, but for number `skip`,
+        lie from `index` on, and the bytes between them."""
+        self.index[: len(index)] = index
+        found = []
+        for i in self._in_rows(skip):
+            stride = self.strides[i][self.lane_axis - 1] or i64(0)
+            size = i64(self.kernel.operands[i].itemsize)
+            found.append((self._pointer(i), self.builder.mul(stride, size)))
+        return found
+
+    def n_rows(self, skip: int) -> int:
+        """How many operands `rows` gives."""
+        return len(self._in_rows(skip))
+
+    def _in_rows(self, skip: int) -> list[int]:
+        return [i for i, s in self._accesses().items() if i != skip and s[self.lane_axis] == 1]
 
     def fence(self) -> None:
         """Put streamed stores in order before those that tell of the work done."""
@@ -519,11 +547,8 @@ class LoopEmitter:
             return
         times = 1 if what == "row" else STEPS_AHEAD
         far = b.gep(pointer, [b.mul(step, i64(times))], source_etype=element)
-        i32 = ir.IntType(32)
         for start in range(0, lanes * e.dtype.itemsize, ALIGNMENT):
-            line = b.gep(far, [i64(start)], source_etype=ir.IntType(8))
-            numbers = [ir.Constant(i32, n) for n in (0, 3, 1)]  # a read, to keep near, of data
-            intrinsic(b, "prefetch", [line, *numbers], ir.VoidType(), [POINTER])
+            prefetch(b, b.gep(far, [i64(start)], source_etype=I8))
 
     def _gather(
         self,

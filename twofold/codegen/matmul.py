@@ -4,18 +4,16 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 
 from llvmlite import ir
 
-from ..dtypes import DType
 from ..kernels.matmul import MatmulSpec, tile
 from ..machine import Target
-from .build import I1, I8, I64, POINTER, Words, i64, iota, kernel_function, loop, splat
+from .build import I8, Words, i64, iota, kernel_function, loop, splat
 from .loops import LoopEmitter
-from .scalar import emit_const, emit_operation, load, memory_type, store
-
-I32 = ir.IntType(32)
+from .matmul_tile import tile_function
+from .packing import Packer
+from .scalar import load, memory_type, store
 
 K_CHUNK = 64
 """Steps of k that packing takes at a time where they lie far apart."""
@@ -24,244 +22,6 @@ K_CHUNK = 64
 def emit(spec: MatmulSpec, target: Target) -> ir.Module:
     """One block of rows and panels an item."""
     return _Emitter(spec, target).module
-
-
-def _function(module: ir.Module, name: str, arguments: str, inline: bool = False) -> ir.Function:
-    """An internal function of pointers (names that end in `_p`), tests (`is_...`) and words."""
-    names = arguments.split()
-    kinds = [POINTER if a.endswith("_p") else I1 if a.startswith("is_") else I64 for a in names]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
-    function.linkage = "internal"
-    function.calling_convention = "fastcc"
-    function.attributes.add("alwaysinline" if inline else "noinline")
-    for value, text in zip(function.args, names):
-        value.name = text
-        if text.endswith("_p"):
-            value.add_attribute("noalias")
-    return function
-
-
-def tile_function(
-    module: ir.Module,
-    sums: DType,
-    height: int,
-    vectors: int,
-    target: Target,
-    a_row: int | None,
-    a_k: int | None,
-    lacking: int,
-) -> ir.Function:
-    """C (height x vectors) = A B over `steps` of k, on from what C holds if `is_carry`.
-
-    A's element (r, k) lies at a_p + r a_row + k a_k, B's row k at b_p + k b_k, C's row r at c_p + r
-    c_row, all in elements of type `sums`; strides of A may be fixed. Of A and C only the first
-    `rows` rows exist, at most `lacking` fewer than `height`.
-    """
-    name = f"tile_{height}x{vectors}"
-    function = _function(module, name, "steps a_p a_row a_k b_p b_k c_p c_row is_carry rows")
-    b = ir.IRBuilder(function.append_basic_block("entry"))
-    steps, a_p, row_word, k_word, b_p, b_k, c_p, c_row, is_carry, rows = function.args
-    row_step = row_word if a_row is None else i64(a_row)
-    k_step = k_word if a_k is None else i64(a_k)
-    lanes = target.vector_bytes // sums.itemsize
-    element = memory_type(sums, 1)
-
-    def at(base: ir.Value, offset: ir.Value) -> ir.Value:
-        return b.gep(base, [offset], source_etype=element)
-
-    exists = [
-        b.icmp_signed("<", i64(r), rows) if r >= height - lacking else None for r in range(height)
-    ]
-    a_rows, c_rows = [], []
-    for r, on in enumerate(exists):
-        number = i64(r) if on is None or a_row is not None else b.select(on, i64(r), i64(0))
-        a_rows.append(at(a_p, b.mul(number, row_step)))
-        c_rows.append(
-            [at(c_p, b.add(b.mul(i64(r), c_row), i64(j * lanes))) for j in range(vectors)]
-        )
-    start = _starts(b, sums, lanes, c_rows, exists, is_carry, target)
-
-    def step(k: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
-        b_row = at(b_p, b.mul(k, b_k))
-        ahead = at(b_p, b.mul(b.add(k, i64(8)), b_k))
-        for line in range(0, vectors * target.vector_bytes, 64):
-            _prefetch(b, b.gep(ahead, [i64(line)], source_etype=I8))
-        row = [load(b, at(b_row, i64(j * lanes)), sums, lanes, target) for j in range(vectors)]
-        offset = b.mul(k, k_step)
-        new = []
-        for r in range(height):
-            wide = splat(b, load(b, at(a_rows[r], offset), sums, 1, target), lanes)
-            for j in range(vectors):
-                args = [wide, row[j], values[r * vectors + j]]
-                new.append(emit_operation(b, "fma", args, [sums] * 3, sums, None, lanes, target))
-        return new
-
-    result = loop(b, i64(0), steps, i64(1), start, step, "step")
-    for r, on in enumerate(exists):
-        with nullcontext() if on is None else b.if_then(on):
-            for j, place in enumerate(c_rows[r]):
-                store(b, result[r * vectors + j], place, sums, target)
-    b.ret_void()
-    return function
-
-
-def _starts(
-    b: ir.IRBuilder,
-    sums: DType,
-    lanes: int,
-    c_rows: list[list[ir.Value]],
-    exists: list[ir.Value | None],
-    is_carry: ir.Value,
-    target: Target,
-) -> list[ir.Value]:
-    """Zeros, or what C holds. Rows that do not exist begin anywhere: the first row is read for
-    them."""
-    zero = emit_const(0, sums, lanes)
-    before = b.block
-    with b.if_then(is_carry):
-        held = []
-        for row, on in zip(c_rows, exists):
-            for place, other in zip(row, c_rows[0]):
-                where = place if on is None else b.select(on, place, other)
-                held.append(load(b, where, sums, lanes, target))
-        inside = b.block
-    result = []
-    for value in held:
-        phi = b.phi(value.type)
-        phi.add_incoming(zero, before)
-        phi.add_incoming(value, inside)
-        result.append(phi)
-    return result
-
-
-def _prefetch(b: ir.IRBuilder, where: ir.Value) -> None:
-    kind = ir.FunctionType(ir.VoidType(), [POINTER, I32, I32, I32])
-    function = b.module.globals.get("llvm.prefetch.p0")
-    if function is None:
-        function = ir.Function(b.module, kind, "llvm.prefetch.p0")
-    b.call(function, [where, I32(0), I32(3), I32(1)])
-
-
-def transpose(b: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
-    """A square block of vectors with rows and columns exchanged: log2(n) rounds of exchanges."""
-    n = len(rows)
-    rows, reach = list(rows), 1
-    while reach < n:
-        low = [e if not e & reach else n + e - reach for e in range(n)]
-        high = [e + reach if not e & reach else n + e for e in range(n)]
-        masks = [ir.Constant(ir.VectorType(I32, n), [I32(e) for e in m]) for m in (low, high)]
-        for i in range(n):
-            if not i & reach:
-                x, y = rows[i], rows[i + reach]
-                rows[i], rows[i + reach] = (b.shuffle_vector(x, y, m) for m in masks)
-        reach *= 2
-    return rows
-
-
-class _Packer:
-    """Functions that copy `lines` rows of A (columns of B) for `steps` of k: step by step, `depth`
-    elements each. The argument `spread` is the stride between lines, `pace` that of k."""
-
-    arguments = "from_p spread pace lines steps to_p depth"
-
-    def __init__(self, module: ir.Module, dtype: DType, sums: DType, target: Target) -> None:
-        self.module, self.dtype, self.sums, self.target = module, dtype, sums, target
-        self.lanes = target.vector_bytes // sums.itemsize
-        self.source, self.element = memory_type(dtype, 1), memory_type(sums, 1)
-        self.made: dict[str, ir.Function] = {}
-
-    def function(self, mode: str) -> ir.Function:
-        """The function for a mode of `MatmulSpec`."""
-        if mode not in self.made:
-            function = self.made[mode] = _function(self.module, f"pack_{mode}", self.arguments)
-            b = ir.IRBuilder(function.append_basic_block("entry"))
-            {"across": self._across, "along": self._along, "any": self._any}[mode](
-                b, *function.args
-            )
-            b.ret_void()
-        return self.made[mode]
-
-    def _load(
-        self, b: ir.IRBuilder, where: ir.Value, lanes: int, mask: ir.Value | None = None
-    ) -> ir.Value:
-        value = load(b, where, self.dtype, lanes, self.target, mask=mask)
-        if self.dtype.compute is self.sums:
-            return value
-        return emit_operation(b, "cast", [value], [self.dtype], self.sums, None, lanes, self.target)
-
-    def _groups(self, b: ir.IRBuilder, lines: ir.Value, body: Callable[[ir.Value], None]) -> None:
-        """`body` for the first of each vector of lines."""
-        loop(b, i64(0), lines, i64(self.lanes), [], lambda first, _: body(first), "group")
-
-    def _across(self, b, source, spread, pace, lines, steps, to, depth) -> None:
-        """k is adjacent: square blocks are loaded along k and transposed in registers."""
-        lanes, last = self.lanes, b.sub(lines, i64(1))
-        whole = b.mul(b.udiv(steps, i64(lanes)), i64(lanes))
-
-        def group(first: ir.Value) -> None:
-            rows = []
-            for r in range(lanes):
-                line = b.add(first, i64(r))
-                line = b.select(b.icmp_signed("<", line, last), line, last)
-                rows.append(b.gep(source, [b.mul(line, spread)], source_etype=self.source))
-
-            def square(k: ir.Value, mask: ir.Value | None) -> None:
-                block = [
-                    self._load(b, b.gep(row, [k], source_etype=self.source), lanes, mask)
-                    for row in rows
-                ]
-                for i, value in enumerate(transpose(b, block)):
-                    at = b.add(b.mul(b.add(k, i64(i)), depth), first)
-                    where = b.gep(to, [at], source_etype=self.element)
-                    store(b, value, where, self.sums, self.target)
-
-            loop(b, i64(0), whole, i64(lanes), [], lambda k, _: square(k, None), "square")
-            with b.if_then(b.icmp_signed("<", whole, steps)):
-                left = splat(b, b.sub(steps, whole), lanes)
-                square(whole, b.icmp_signed("<", iota(lanes), left))
-
-        self._groups(b, lines, group)
-
-    def _along(self, b, source, spread, pace, lines, steps, to, depth) -> None:
-        """Lines are adjacent: vectors of them are copied."""
-        lanes = self.lanes
-
-        def group(first: ir.Value) -> None:
-            left = b.sub(lines, first)
-
-            def copy(mask: ir.Value | None) -> None:
-                def step(k: ir.Value, _: list[ir.Value]) -> None:
-                    at = b.add(b.mul(k, pace), first)
-                    value = self._load(
-                        b, b.gep(source, [at], source_etype=self.source), lanes, mask
-                    )
-                    to_at = b.add(b.mul(k, depth), first)
-                    where = b.gep(to, [to_at], source_etype=self.element)
-                    store(b, value, where, self.sums, self.target)
-
-                loop(b, i64(0), steps, i64(1), [], step, "step")
-
-            with b.if_else(b.icmp_signed(">=", left, i64(lanes))) as (full, part):
-                with full:
-                    copy(None)
-                with part:
-                    copy(b.icmp_signed("<", iota(lanes), splat(b, left, lanes)))
-
-        self._groups(b, lines, group)
-
-    def _any(self, b, source, spread, pace, lines, steps, to, depth) -> None:
-        """One element after the other."""
-
-        def step(k: ir.Value, _: list[ir.Value]) -> None:
-            def line(i: ir.Value, _: list[ir.Value]) -> None:
-                at = b.add(b.mul(k, pace), b.mul(i, spread))
-                value = self._load(b, b.gep(source, [at], source_etype=self.source), 1)
-                where = b.gep(to, [b.add(b.mul(k, depth), i)], source_etype=self.element)
-                store(b, value, where, self.sums, self.target)
-
-            loop(b, i64(0), lines, i64(1), [], line, "line")
-
-        loop(b, i64(0), steps, i64(1), [], step, "step")
 
 
 class _Emitter:
@@ -285,8 +45,8 @@ class _Emitter:
         self.finish = LoopEmitter(spec.finish, target, b, words) if spec.finish else None
         self.b_panel = self._at(self.scratch, i64(self.shape.rows * self.shape.columns))
         self.a_block = self._at(self.b_panel, b.mul(self.w["deep"], i64(self.shape.columns)))
-        self.packer = _Packer(self.module, spec.dtype, spec.sums, target)
-        self.tiles: dict[tuple[int, int], ir.Function] = {}
+        self.packer = Packer(self.module, spec.dtype, spec.sums, target)
+        self.tiles: dict[tuple[int, int, int], ir.Function] = {}
         loop(b, begin, end, i64(1), [], self._item, "item")
         b.ret_void()
 
@@ -362,21 +122,21 @@ class _Emitter:
                 here = b.add(b.mul(k_low, w["b_k"]), b.mul(column, w["b_column"]))
                 b_at, b_k = self._columns(self._from(b_base, here), left, is_edge, steps)
 
-                next_panel = self._from(b_base, b.add(here, columns))
+                next_panel = self._from(b_base, b.add(here, b.mul(columns, w["b_column"])))
 
                 def rows(t: ir.Value, _: list[ir.Value]) -> None:
                     low, height = span(t)
-                    if self.spec.b == "along":
-                        self._prefetch_rows(next_panel, t, tiles, steps)
                     a_tile = (
                         self._a_panel(t)
                         if self._packs_a
                         else self._from(a_at, b.mul(low, w["a_row"]))
                     )
                     place = (copy, b.add(row_low, low), column)
-                    self._tile(steps, a_tile, (b_at, b_k), place, height, left, carry)
+                    done = b.icmp_signed(">=", b.add(k_low, steps), w["k"])
+                    streams = self._streams(place, carry, height, done)
+                    ahead = [*self._next_panel(next_panel, t, tiles, steps), *streams]
+                    self._tile(steps, a_tile, (b_at, b_k), place, height, left, carry, ahead)
                     if self.finish is not None:
-                        done = b.icmp_signed(">=", b.add(k_low, steps), w["k"])
                         with b.if_then(done):
                             self._finish_tile(self.finish, place, height, left)
 
@@ -434,6 +194,7 @@ class _Emitter:
         height: ir.Value,
         left: ir.Value,
         carry: ir.Value,
+        ahead: list[ir.Value],
     ) -> None:
         """One tile: into scratch, or straight into C unless columns are lacking."""
         b, w = self.builder, self.w
@@ -448,21 +209,33 @@ class _Emitter:
             row = b.select(is_edge, wide, w["c_row"])
             with b.if_then(b.and_(is_edge, carry)):
                 self._copy(c_at, w["c_row"], self.scratch, wide, height, left)
-            # The sums of the next tile begin with what C holds there.
-            for r in range(self.shape.rows):
-                below = self._at(c_at, b.mul(b.add(height, i64(r)), w["c_row"]))
-                for line in range(0, 2 * self.target.vector_bytes, 64):
-                    _prefetch(b, b.gep(below, [i64(line)], source_etype=I8))
-        args = [steps, a_at, w["a_row"], w["a_k"], *columns, to, row, carry]
-        narrow = b.icmp_signed("<=", left, i64(self.lanes))
-        with b.if_else(narrow) as (one, two):
-            with one:
-                self._dispatch(height, 1, args)
-            with two:
-                self._dispatch(height, 2, args)
+        args = [steps, a_at, w["a_row"], w["a_k"], *columns, to, row, carry, height, *ahead]
+        self._by_width(left, lambda vectors, lanes: self._dispatch(height, vectors, lanes, args))
         if self.c is not None:
             with b.if_then(is_edge):
                 self._copy(self.scratch, wide, c_at, w["c_row"], height, left)
+
+    def _streams(
+        self,
+        place: tuple[ir.Value, ir.Value, ir.Value],
+        carry: ir.Value,
+        height: ir.Value,
+        done: ir.Value,
+    ) -> list[ir.Value]:
+        """Where the rows lie that a tile's sums go to (those of the next tile, if sums that lie
+        there are gone on with), and those that are read and written when they are complete."""
+        b, w, (copy, first, column) = self.builder, self.w, place
+        found = []
+        if self.c is not None:
+            row = b.add(first, b.select(carry, height, i64(0)))
+            offset = b.add(b.mul(copy, w["c_step"]), b.mul(row, w["c_row"]))
+            size = i64(self.spec.sums.itemsize)
+            found += [self._at(self.c, b.add(offset, column)), b.mul(w["c_row"], size)]
+        if self.finish is not None:
+            for pointer, row in self.finish.rows(place, skip=0):
+                found.append(b.select(done, pointer, self.scratch))
+                found.append(b.select(done, row, i64(0)))
+        return found
 
     def _finish_tile(
         self,
@@ -495,23 +268,46 @@ class _Emitter:
 
         loop(b, i64(0), height, i64(1), [], row, "finish")
 
-    def _prefetch_rows(
+    def _next_panel(
         self, panel: ir.Value, t: ir.Value, tiles: ir.Value, steps: ir.Value
-    ) -> None:
-        """Ask for tile t's share of the rows of B's next panel, which lie too far apart for the
-        machine to foresee."""
-        b = self.builder
-        share = b.udiv(b.add(steps, b.sub(tiles, i64(1))), tiles)
-        first = b.mul(t, share)
+    ) -> list[ir.Value]:
+        """Tile t's share of B's next panel, which is packed from lines that lie too far apart for
+        the machine to foresee: where it begins, bytes between rows, rows, lines in a row."""
+        b, w = self.builder, self.w
+        columns, size = self.shape.columns, self.spec.dtype.itemsize
+        if self.spec.b == "along":
+            share = b.udiv(b.add(steps, b.sub(tiles, i64(1))), tiles)
+            start = self._from(panel, b.mul(b.mul(t, share), w["b_k"]))
+            return [start, b.mul(w["b_k"], i64(size)), share, i64(-(-columns * size // 64))]
+        if self.spec.b == "across":
+            lines = b.udiv(b.add(b.mul(steps, i64(size)), i64(63)), i64(64))
+            share = b.udiv(b.add(lines, b.sub(tiles, i64(1))), tiles)
+            start = b.gep(panel, [b.mul(b.mul(t, share), i64(64))], source_etype=I8)
+            return [start, b.mul(w["b_column"], i64(size)), i64(columns), share]
+        return [panel, i64(0), i64(0), i64(0)]
 
-        def row(k: ir.Value, _: list[ir.Value]) -> None:
-            where = self._from(panel, b.mul(k, self.w["b_k"]))
-            for line in range(0, self.shape.columns * self.spec.dtype.itemsize, 64):
-                _prefetch(b, b.gep(where, [i64(line)], source_etype=I8))
+    def _by_width(self, left: ir.Value, emit: Callable[[int, int], None]) -> None:
+        """`emit(vectors, lanes)` for the narrowest tile that holds `left` columns. Half of a vector
+        of 64 bytes takes half of the time."""
+        b, lanes = self.builder, self.lanes
+        widths = [(2, lanes), (1, lanes)]
+        if self.target.vector_bytes == 64:
+            widths.append((1, lanes // 2))
 
-        loop(b, first, self._least(b.add(first, share), steps), i64(1), [], row, "ahead")
+        def among(rest: list[tuple[int, int]]) -> None:
+            if len(rest) == 1:
+                emit(*rest[0])
+                return
+            vectors, some = rest[1]
+            with b.if_else(b.icmp_signed("<=", left, i64(vectors * some))) as (fits, larger):
+                with fits:
+                    among(rest[1:])
+                with larger:
+                    emit(*rest[0])
 
-    def _dispatch(self, height: ir.Value, vectors: int, args: list[ir.Value]) -> None:
+        among(widths)
+
+    def _dispatch(self, height: ir.Value, vectors: int, lanes: int, args: list[ir.Value]) -> None:
         """Call the lowest tile that has `height` rows."""
         b = self.builder
         done = b.append_basic_block("tile.done")
@@ -522,20 +318,22 @@ class _Emitter:
             for covered in range(below + 1, rows + 1):
                 switch.add_case(i64(covered), block)
             b.position_at_end(block)
-            function = self._tile_function(rows, vectors, rows - below - 1)
-            b.call(function, [*args, height], cconv="fastcc")
+            function = self._tile_function(rows, vectors, lanes, rows - below - 1)
+            b.call(function, args, cconv="fastcc")
             b.branch(done)
             below = rows
         b.position_at_end(done)
 
-    def _tile_function(self, height: int, vectors: int, lacking: int) -> ir.Function:
-        key = height, vectors
+    def _tile_function(self, height: int, vectors: int, lanes: int, lacking: int) -> ir.Function:
+        key = height, vectors, lanes
         if key not in self.tiles:
             row = None if self.spec.a == "place" else 1
             k = self.shape.depth if self._packs_a else None
+            n_streams = self.spec.direct + (self.finish.n_rows(0) if self.finish else 0)
             self.tiles[key] = tile_function(
-                self.module, self.spec.sums, height, vectors, self.target, row, k, lacking
-            )
+                self.module, self.spec.sums, height, vectors, lanes, self.target, row, k, lacking,
+                n_streams,
+            )  # fmt: skip
         return self.tiles[key]
 
     def _copy(

@@ -35,6 +35,19 @@ def _root_correction(group: Record, state: Record) -> float:
     return math.sqrt(_correction(group, state))
 
 
+# lr m' / (sqrt(v') + eps) with both corrections in the numbers, for one division an element.
+
+
+def _rooted_step_size(group: Record, state: Record) -> float:
+    """lr sqrt(1 - beta2^t) / (1 - beta1^t)."""
+    return _step_size(group, state) * _root_correction(group, state)
+
+
+def _rooted_eps(group: Record, state: Record) -> float:
+    """eps sqrt(1 - beta2^t)."""
+    return number_of(group["eps"]) * _root_correction(group, state)
+
+
 class Adam(Optimizer):
     """p - lr m' / (sqrt(v') + eps), m and v running means of g and g^2, m' = m / (1 - beta1^t),
     v' = v / (1 - beta2^t) (Kingma and Ba, 2015).
@@ -81,9 +94,9 @@ class Adam(Optimizer):
             top = state["max_exp_avg_sq"]
             top.copy_(top.maximum(v))
             v = top
-        root = self._scalar(_root_correction, group, state, p.dtype)
-        step_size = self._scalar(_step_size, group, state, p.dtype)
-        p.copy_(value - step_size * (m / (v.sqrt() / root + group["eps"])))
+        step_size = self._scalar(_rooted_step_size, group, state, p.dtype)
+        eps = self._scalar(_rooted_eps, group, state, p.dtype)
+        p.copy_(value - step_size * (m / (v.sqrt() + eps)))
 
 
 class AdamW(Adam):
