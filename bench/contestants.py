@@ -92,7 +92,13 @@ class Framework:
         """The images as the contestant's layout stores them: what is asked of Twofold, to which a
         layout is a permuted window."""
         if self.is_twofold and self.contestant.channels_last:
-            return images.permute(0, 2, 3, 1)
+            return images.permute(0, 2, 3, 1).contiguous()
+        return images
+
+    def seen(self, images: Any) -> Any:
+        """Images in `stored`'s form as all libraries index them, to be compared: the inverse."""
+        if self.is_twofold and self.contestant.channels_last:
+            return images.permute(0, 3, 1, 2)
         return images
 
     def layout(self, model: Any) -> Any:

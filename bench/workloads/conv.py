@@ -58,9 +58,8 @@ def _torch(f: Framework, c: int, size: int, k: int, stride: int, window: int) ->
     run = f.compiled(lambda x, w: conv2d(x, w, stride=stride, padding=window // 2))
 
     def step():
-        y = run(x, w)
-        f.ready(f.stored(y))
-        return y
+        # Only the stored form stays alive: a second layout of the images is not asked for.
+        return f.seen(f.ready(f.stored(run(x, w))))
 
     return step
 
