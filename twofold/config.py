@@ -23,6 +23,8 @@ class Config:
     `pending_limit`: operations recorded before they are run unasked.
     `verify`: check the rules of each stage as a graph is compiled (see `graph/verify.py`).
     `trap_nan`: raise at the op whose value is not a number.
+    `winograd`: float32 convolutions by 3 x 3 kernels may use short algorithms, whose rounding
+        errors are about twice as large (see `kernels/winograd.py`).
     """
 
     backend: str = "native"
@@ -33,6 +35,7 @@ class Config:
     pending_limit: int = 20_000
     trap_nan: bool = False
     verify: bool = False
+    winograd: bool = True
 
 
 def _from_environment() -> Config:
@@ -51,6 +54,7 @@ def _from_environment() -> Config:
         debug=_whole("TWOFOLD_DEBUG", get("TWOFOLD_DEBUG") or "0", 0, 6),
         cache_dir=cache_dir,
         trap_nan=get("TWOFOLD_TRAP_NAN", "") not in ("", "0"),
+        winograd=get("TWOFOLD_WINOGRAD", "1") not in ("", "0"),
         verify=get("TWOFOLD_VERIFY", get("TWOFOLD_DEBUG", "")) not in ("", "0"),
     )
 

@@ -17,8 +17,9 @@ from ..kernels.scan import CarrySpec, ScanSpec
 from ..kernels.scatter import ScatterSpec
 from ..kernels.sort import SearchSpec, SortSpec, TopSpec
 from ..kernels.transpose import TransposeSpec
+from ..kernels.winograd import WinogradSpec, WinogradWeightsSpec
 from ..machine import Target
-from . import compact, conv, conv_weight, loops, matmul, pool, scan, scatter, sort, transpose
+from . import compact, conv, conv_weight, loops, matmul, pool, scan, scatter, sort, transpose, winograd
 
 EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     CombineSpec: conv_weight.emit_combine,
@@ -37,6 +38,8 @@ EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     TransposeSpec: transpose.emit,
     TurnedWeightsSpec: conv.emit_turned_weights,
     WeightsSpec: conv.emit_weights,
+    WinogradSpec: winograd.emit,
+    WinogradWeightsSpec: winograd.emit_weights,
 }
 
 

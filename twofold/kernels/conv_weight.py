@@ -15,7 +15,8 @@ from math import prod
 
 from ..dtypes import DType
 from ..machine import Target
-from .conv import TILE_LIMIT, Geometry, Input, channels_adjacent, four, three
+from .conv import TILE_LIMIT, Geometry
+from .convolve import Input, channels_adjacent, four, three
 from .launch import Array, Buffer, Launch, Scratch
 
 

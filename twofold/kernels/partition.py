@@ -14,7 +14,7 @@ from math import prod
 
 from ..graph.node import LEAF, Node
 from ..ops.scalar import Expr, postorder
-from . import conv
+from . import convolve
 from .affine import Affine
 from .loops import joined
 from .lower import Cut, Lowering, view
@@ -192,7 +192,7 @@ def _template_inputs(p: Partition, node: Node) -> None:
     """Put into memory each input that is not a strided view of something in memory."""
     for x in node.inputs[len(copied(node)) :]:
         found = view(x, p.number)
-        if found is None or (x in images(node) and not conv.is_readable(x.shape, found[2])):
+        if found is None or (x in images(node) and not convolve.is_readable(x.shape, found[2])):
             p.put(x)
 
 

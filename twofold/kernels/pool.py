@@ -13,7 +13,8 @@ from math import prod
 from ..dtypes import DType
 from ..machine import Target
 from .affine import contiguous
-from .conv import Input, Three, channels_adjacent, four, three
+from .conv import Three
+from .convolve import Input, channels_adjacent, four, three
 from .launch import Array, Launch
 
 

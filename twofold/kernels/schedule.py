@@ -10,8 +10,8 @@ from ..machine import Target
 from ..ops.scan import accumulator
 from . import (
     compact,
-    conv,
     conv_weight,
+    convolve,
     loop_schedule,
     matmul,
     pool,
@@ -279,8 +279,8 @@ def _conv(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list
 
 
 CONVOLUTIONS = {
-    "conv": conv.forward,
-    "conv_input": conv.backward_input,
+    "conv": convolve.forward,
+    "conv_input": convolve.backward_input,
     "conv_weight": conv_weight.backward_weight,
     "pool_max_input": pool.backward_max,
 }
