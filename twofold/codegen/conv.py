@@ -68,8 +68,8 @@ def emit_turned_weights(spec: TurnedWeightsSpec, target: Target) -> ir.Module:
     bases, args, begin, end, _ = function.args
     words = Words(b, bases, args)
     source, to = words.array(), words.array()
-    names = ("outputs panels group output row taps blocks chunks by_row length first step").split()
-    w = {name: words.integer() for name in names}
+    names = "outputs panels group output row taps blocks chunks by_row length first step apart"
+    w = {name: words.integer() for name in names.split()}
     element, lanes, dtype = memory_type(spec.dtype, 1), spec.lanes, spec.dtype
 
     def at(base: ir.Value, offset: ir.Value) -> ir.Value:
@@ -92,8 +92,9 @@ def emit_turned_weights(spec: TurnedWeightsSpec, target: Target) -> ir.Module:
             channel, tap = carried
             mask = b.icmp_signed("<", iota(lanes), splat(b, b.sub(high, j), lanes))
             places = []
+            begin = b.add(w["first"], b.mul(row, w["apart"]))
             for _ in range(lanes):
-                place = b.add(b.add(channel, row), b.add(w["first"], b.mul(tap, w["step"])))
+                place = b.add(channel, b.add(begin, b.mul(tap, w["step"])))
                 places.append(at(out, b.mul(place, i64(spec.columns))))
                 tap = b.add(tap, i64(1))
                 full = b.icmp_signed("==", tap, w["taps"])

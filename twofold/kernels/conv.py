@@ -147,15 +147,15 @@ def pack_weights(g: Geometry, w: Weights, spec: ConvSpec, threads: int) -> Launc
     by_group, by_output, *rest = w.strides
     kind: TurnedWeightsSpec | WeightsSpec
     if turned is not None and spec.lanes > 1:
-        away, row, by_row, first, step = turned
+        away, row, taps, by_row, first, step, apart = turned
         at = moved(w.at, away, spec.dtype)
         blocks = -(-row // TURN_BLOCK)
         chunks = blocks * (length // row)
         items = g.groups * panels * chunks
         kind = TurnedWeightsSpec(spec.dtype, columns, spec.lanes)
         words = [
-            g.outputs, panels, by_group, by_output, row, prod(g.kernel), blocks, chunks, by_row,
-            length, first, step,
+            g.outputs, panels, by_group, by_output, row, taps, blocks, chunks, by_row, length,
+            first, step, apart,
         ]  # fmt: skip
     else:
         at, kind = w.at, WeightsSpec(spec.dtype, columns, by_output == 1)
@@ -172,27 +172,31 @@ def pack_weights(g: Geometry, w: Weights, spec: ConvSpec, threads: int) -> Launc
     )
 
 
-def _turned(g: Geometry, w: Weights) -> tuple[int, int, int, int, int] | None:
+def _turned(g: Geometry, w: Weights) -> tuple[int, ...] | None:
     """Where weights lie in rows that can be turned: (elements from w to the first, elements of a
-    row, stride of rows, packed place of a row's first kernel element, step of places from one to
-    the next); None where they do not.
+    row, its kernel elements, stride of rows, packed place of a row's first kernel element, step of
+    places from one to the next, and from row to row); None where they do not.
 
     In (O, C, *K) a row holds all channels of an output, or, for the input's gradient, whose
-    channels are the outputs and whose kernel runs backwards, the kernel of one channel.
+    channels are the outputs and whose kernel runs backwards, the kernel of one channel. In (O, *K,
+    C) it holds the channels of one kernel element.
     """
     _, by_output, *by_tap, by_channel = w.strides
-    taps, step = prod(g.kernel), 1
-    directions = set()
+    taps, unit = prod(g.kernel), g.channels if by_channel == 1 else 1
+    step, directions = unit, set()
     for n, stride in zip(reversed(g.kernel), reversed(by_tap)):
         if n > 1:
             if abs(stride) != step:
                 return None
             directions.add(stride > 0)
         step *= n
-    if by_channel == taps and directions <= {True} and by_output >= taps * g.channels:
-        return 0, taps * g.channels, 0, 0, g.channels
-    if by_output == taps and taps > 1 and directions == {False}:
-        return 1 - taps, taps, by_channel, (taps - 1) * g.channels, -g.channels
+    ahead = directions <= {True}
+    if by_channel == taps and ahead and by_output >= taps * g.channels:
+        return 0, taps * g.channels, taps, 0, 0, g.channels, 0
+    if by_channel == 1 and ahead and by_output >= taps * g.channels:
+        return 0, g.channels, 1, g.channels, 0, 0, g.channels
+    if by_output == taps and taps > 1 and unit == 1 and directions == {False}:
+        return 1 - taps, taps, taps, by_channel, (taps - 1) * g.channels, -g.channels, 1
     return None
 
 
