@@ -19,7 +19,19 @@ from ..kernels.sort import SearchSpec, SortSpec, TopSpec
 from ..kernels.transpose import TransposeSpec
 from ..kernels.winograd import WinogradSpec, WinogradWeightsSpec
 from ..machine import Target
-from . import compact, conv, conv_weight, loops, matmul, pool, scan, scatter, sort, transpose, winograd
+from . import (
+    compact,
+    conv,
+    conv_weight,
+    loops,
+    matmul,
+    pool,
+    scan,
+    scatter,
+    sort,
+    transpose,
+    winograd,
+)
 
 EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     CombineSpec: conv_weight.emit_combine,

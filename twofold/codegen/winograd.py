@@ -6,7 +6,7 @@ from llvmlite import ir
 
 from ..kernels.winograd import CHANNEL_BLOCK, POINTS, WinogradSpec, WinogradWeightsSpec
 from ..machine import Target
-from .build import I64, POINTER, Words, i64, kernel_function, loop, splat
+from .build import POINTER, Words, i64, kernel_function, loop, splat
 from .scalar import emit_const, emit_operation, load, memory_type, store
 
 Vectors = list[ir.Value]

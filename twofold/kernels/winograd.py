@@ -76,32 +76,37 @@ CHANNEL_BLOCK = 16
 
 def choice(g: Geometry, dtype: DType, target: Target) -> WinogradSpec | None:
     """The algorithm that is estimated to be the fastest; None for the direct one."""
-    if not config.current().winograd or dtype is not dtypes.float32 or g.groups != 1:
+    if not config.current().winograd or not g.batch * prod(g.counts):
         return None
-    if g.kernel != (1, 3, 3) or g.stride != (1, 1, 1) or g.dilation[1:] != (1, 1):
-        return None
+    # In multiplications of vectors, of which the direct kernel's come nearer to the limit.
+    lanes = max(1, target.vector_bytes // dtype.itemsize)
+    limit = 0.8 * 9 * g.batch * prod(g.counts) * g.channels * -(-g.outputs // lanes)
+    found = [(cost, spec) for spec, cost in candidates(g, dtype, target) if cost < limit]
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def candidates(g: Geometry, dtype: DType, target: Target) -> list[tuple[WinogradSpec, int]]:
+    """The algorithms that can compute it, with what each is estimated to cost."""
     lanes = target.vector_bytes // dtype.itemsize
-    if g.counts[0] != 1 or g.sizes[0] != 1 or g.before[0] or lanes < 4 or g.outputs < lanes:
-        return None
-    if g.channels % lanes or g.outputs % lanes or not g.batch * prod(g.counts):
-        return None
+    if dtype is not dtypes.float32 or lanes < 4 or g.groups != 1:
+        return []
+    if (g.kernel, g.stride, g.dilation[1:]) != ((1, 3, 3), (1, 1, 1), (1, 1)):
+        return []
+    if g.counts[0] != 1 or g.sizes[0] != 1 or g.before[0]:
+        return []
+    if not g.channels or g.channels % lanes or g.outputs % lanes:
+        return []
     vectors, rows = (4, 6) if target.vector_registers >= 32 else (2, 4)
-    vectors = min(vectors, g.outputs // lanes)
-    pixels = g.batch * g.counts[1] * g.counts[2]
-    # In multiplications of vectors; the direct kernel's come nearer to the machine's limit.
-    volume = g.channels * -(-g.outputs // lanes)
-    best, least = None, 0.8 * 9 * pixels * volume
+    vectors, wide = min(vectors, g.outputs // lanes), g.outputs // lanes
+    found = []
     for m in POINTS:
         spec = WinogradSpec(dtype, m, rows, vectors, lanes)
-        panels = -(-g.outputs // spec.columns)
-        products = spec.points * _tiles(g, m) * panels * vectors * g.channels
-        inputs = 7 * spec.points * _tiles(g, m) * g.channels // lanes
-        outputs = 5 * spec.points * _tiles(g, m) * g.outputs // lanes
-        weights = (18 + spec.points) * 8 * volume
-        cost = products + inputs + outputs + weights
-        if cost < least:
-            best, least = spec, cost
-    return best
+        tiles = _tiles(g, m)
+        products = tiles * g.channels * -(-g.outputs // spec.columns) * vectors
+        turns = tiles * (7 * g.channels // lanes + 5 * wide)
+        weights = 8 * g.channels * wide
+        found.append((spec, spec.points * (products + turns + weights) + 18 * weights))
+    return found
 
 
 def _tiles(g: Geometry, m: int) -> int:

@@ -1,0 +1,142 @@
+"""Convolutions of any size, stride, padding, dilation and groups, and by Winograd's algorithms,
+against PyTorch in float64."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import twofold as tf
+from twofold import config
+from twofold.kernels import winograd
+from twofold.kernels.conv import Geometry
+from twofold.machine import target_for
+
+torch = pytest.importorskip("torch")
+F = tf.nn.functional
+
+
+@st.composite
+def convolutions(draw):
+    """(shape of x, shape of w, options), with channels around the numbers of lanes."""
+    rank = draw(st.integers(1, 3))
+    groups = draw(st.sampled_from((1, 1, 1, 2, 3)))
+    channels = st.sampled_from((1, 3, 16, 17))
+    c, o = draw(channels), draw(channels)
+    kernel = [draw(st.integers(1, 4)) for _ in range(rank)]
+    stride = [draw(st.integers(1, 3)) for _ in range(rank)]
+    dilation = [draw(st.integers(1, 2)) for _ in range(rank)]
+    padding = [draw(st.integers(0, 3)) for _ in range(rank)]
+    spatial = [
+        draw(st.integers(max(1, (k - 1) * d + 1 - 2 * p), (k - 1) * d + 1 + (9, 7, 3)[rank - 1]))
+        for k, d, p in zip(kernel, dilation, padding)
+    ]
+    x = (draw(st.integers(1, 3)), c * groups, *spatial)
+    w = (o * groups, c, *kernel)
+    return x, w, {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+
+
+def compare(x, w, options, dtype, tolerance):
+    """Value and gradients of one convolution against PyTorch's in float64."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(s).astype(dtype) for s in (x, w, w[:1])]
+    ours = [tf.tensor(a, requires_grad=True) for a in arrays]
+    theirs = [torch.tensor(a.astype(np.float64), requires_grad=True) for a in arrays]
+    name = f"conv{len(x) - 2}d"
+    y = getattr(F, name)(*ours, **options)
+    z = getattr(torch.nn.functional, name)(*theirs, **options)
+    g = rng.standard_normal(tuple(z.shape)).astype(dtype)
+    y.backward(tf.tensor(g))
+    z.backward(torch.tensor(g.astype(np.float64)))
+    pairs = [(y.detach(), z.detach()), *((a.grad, b.grad) for a, b in zip(ours, theirs))]
+    for a, b in pairs:
+        wanted = b.numpy()
+        assert a.shape == wanted.shape
+        error = np.abs(a.numpy() - wanted).max(initial=0)
+        assert error <= tolerance * max(1.0, np.abs(wanted).max(initial=0))
+
+
+@settings(max_examples=int(os.environ.get("TWOFOLD_CONVOLUTIONS", 12)), deadline=None)
+@given(convolutions())
+def test_any_convolution(case):
+    compare(*case, np.float64, 1e-12)
+    compare(*case, np.float32, 1e-5)
+
+
+def geometry(batch, channels, outputs, size, padding=1):
+    count = size + 2 * padding - 2
+    return Geometry(
+        batch, (1, size, size), (1, count, count), (1, 3, 3), (1, 1, 1), (1, 1, 1),
+        (0, padding, padding), channels, outputs, 1, (0, 0, 0, 0), (0, 0, 0, 0),
+    )  # fmt: skip
+
+
+def test_which_algorithm():
+    target = target_for("x86-64-v4")
+    assert winograd.choice(geometry(8, 64, 64, 56), tf.float32, target).m == 4
+    assert winograd.choice(geometry(1, 64, 64, 2), tf.float32, target) is None
+    assert winograd.choice(geometry(8, 64, 64, 56), tf.float64, target) is None
+    assert winograd.choice(geometry(8, 3, 64, 56), tf.float32, target) is None
+    with config.override(winograd=False):
+        assert winograd.choice(geometry(8, 64, 64, 56), tf.float32, target) is None
+
+
+def convolve(x, w, padding):
+    return F.conv2d(tf.tensor(x), tf.tensor(w), padding=padding).numpy()
+
+
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize(
+    "n, c, h, w, o, padding", [(2, 16, 9, 14, 48, 1), (1, 32, 6, 5, 80, 0), (1, 48, 3, 4, 32, 2)]
+)
+def test_winograd_is_as_exact_as_it_says(monkeypatch, m, n, c, h, w, o, padding):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, c, h, w)).astype(np.float32)
+    weights = rng.standard_normal((o, c, 3, 3)).astype(np.float32)
+    exact = torch.nn.functional.conv2d(
+        torch.tensor(x).double(), torch.tensor(weights).double(), padding=padding
+    ).numpy()
+    with config.override(winograd=False):
+        direct = convolve(x, weights, padding)
+
+    def forced(g, dtype, target):
+        return next(s for s, _ in winograd.candidates(g, dtype, target) if s.m == m)
+
+    monkeypatch.setattr(winograd, "choice", forced)
+    tf.engine._programs.clear()
+    results = []
+    for threads in (1, 2, 3):
+        with config.override(threads=threads):
+            results.append(convolve(x, weights, padding))
+    tf.engine._programs.clear()
+    assert (results[0] == results[1]).all() and (results[0] == results[2]).all()
+    assert (results[0] != direct).any()
+    error, limit = np.abs(results[0] - exact).max(), np.abs(direct - exact).max()
+    assert error <= 10 * limit
+
+
+def test_gradients_through_winograd():
+    options = {"stride": 1, "padding": 1}
+    x, w = (4, 32, 24, 20), (64, 32, 3, 3)
+    assert winograd.choice(geometry(4, 32, 64, 20), tf.float32, target_for("host")) is not None
+    compare(x, w, options, np.float32, 2e-5)
+
+
+def test_threads_change_no_bits():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 33, 13, 11)).astype(np.float32)
+    w = rng.standard_normal((70, 33, 3, 2)).astype(np.float32)
+    found = []
+    for threads in (1, 2, 5):
+        with config.override(threads=threads):
+            a, b = tf.tensor(x, requires_grad=True), tf.tensor(w, requires_grad=True)
+            y = F.conv2d(a, b, stride=2, padding=1)
+            y.sum().backward()
+            found.append([y.detach().numpy(), a.grad.numpy(), b.grad.numpy()])
+    for other in found[1:]:
+        for one, two in zip(found[0], other):
+            assert (one == two).all()
