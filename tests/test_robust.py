@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
@@ -44,6 +46,21 @@ def test_bits_do_not_depend_on_threads(threads: int) -> None:
         expected = _net()
     with config.override(threads=threads):
         assert _same(_net(), expected)
+
+
+@pytest.mark.parametrize("shape", [(5, 37), (8, 100, 7), (3, 4, 5, 40)])
+def test_bits_do_not_depend_on_where_a_graph_is_cut(shape: tuple[int, ...]) -> None:
+    """Sums over each choice of axes of each permutation, while the permutation is pending and once
+    it lies in memory."""
+    base = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    axes = range(len(shape))
+    x = tf.tensor(base)
+    for order in itertools.permutations(axes):
+        moved = tf.tensor(np.ascontiguousarray(base.transpose(order)))
+        some = [c for k in axes for c in itertools.combinations(axes, k + 1)]
+        pending = tf.cat([x.permute(order).sum(c).reshape(-1) for c in some]).numpy()
+        realized = tf.cat([moved.sum(c).reshape(-1) for c in some]).numpy()
+        assert pending.tobytes() == realized.tobytes(), order
 
 
 def test_a_seed_gives_the_same_bits_twice() -> None:

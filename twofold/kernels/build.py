@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..dtypes import DType
 from ..ops import scalar
+from ..ops.reduce import order_of
 from ..ops.scalar import Expr, postorder
 from .affine import Affine, contiguous
 from .loops import Access, LoopKernel, Reduce, Stage, Store
@@ -91,8 +92,7 @@ def build(group: Group, stored: Callable[[int], bool]) -> Built:
     axes = (*kept, *reduced)
     builder = _Builder(axes)
     extents = tuple(group.domain[a] for a in axes)
-    last = max((a for a, n in enumerate(group.domain) if n > 1), default=-1)
-    rows = bool(reduced) and (last in reduced or last == -1)
+    order = order_of(group.domain, reduced)
     values: dict[int, Expr] = {}
     reductions: list[list[Reduce]] = []
     full: dict[int, list[Store]] = {}
@@ -128,9 +128,10 @@ def build(group: Group, stored: Callable[[int], bool]) -> Built:
         operands=tuple(o.dtype for o in builder.operands),
         n_outer=len(kept),
         n_inner=len(reduced),
-        vector="inner" if rows else "outer",
+        vector="inner" if reduced and order.rows else "outer",
         stages=tuple(stages),
         n_words=len(builder.words),
+        run=order.run,
     )
     return Built(kernel, extents, builder.operands, builder.words)
 

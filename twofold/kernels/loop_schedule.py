@@ -109,7 +109,8 @@ def _merge(
 ) -> tuple[LoopKernel, tuple[int, ...], list[Operand]]:
     """Make one of neighbouring axes that every operand walks as one; of the inner axes those that
     are `joined`, which a partition makes sure of."""
-    frozen = len(extents) - joined(extents[kernel.n_outer :], kernel.vector)
+    inner = extents[kernel.n_outer :]
+    frozen = len(extents) - joined(inner, kernel.vector == "inner", kernel.run)
     indexed = {e.attr for e in postorder(*exprs(kernel)) if e.op == "index"}
     a = 0
     while a + 1 < len(extents):
@@ -127,7 +128,7 @@ def _merge(
             a = max(0, a - 1)
         else:
             a += 1
-    return kernel, extents, arrays
+    return replace(kernel, run=0), extents, arrays
 
 
 def _specialise(

@@ -120,6 +120,7 @@ class LoopKernel:
     turned: tuple[int, ...] = ()  # inputs read in squares that are turned in registers, see below
     turn_axis: int = -1
     scratch: tuple[int, ...] = ()  # operands that are a thread's own, written before they are read
+    run: int = 0  # how many of the last inner axes are neighbours (see `ops.reduce.order_of`)
     ahead: tuple[str, int] = ("", 0)  # what is fetched before its turn (see `loop_memory.ahead`)
 
 
@@ -127,19 +128,20 @@ RUN = 512
 """Rows of at least so many elements are walked one by one; shorter ones as if they were one."""
 
 
-def joined(inner: tuple[int, ...], vector: str) -> int:
-    """How many of the last inner axes (of extents above 1, neighbours in the array) are walked as
-    one. By the extents alone, for the order of a sum follows from it.
+def joined(inner: tuple[int, ...], rows: bool, run: int) -> int:
+    """How many of the last inner axes (of extents above 1) are walked as one, of the last `run`
+    that are neighbours in the value reduced. By the extents alone, for the order of a sum follows
+    from it.
 
-    >>> joined((8, 3, 700), "inner"), joined((8, 100, 7), "inner"), joined((8, 3, 700), "outer")
+    >>> joined((8, 3, 700), True, 3), joined((8, 100, 7), True, 3), joined((8, 3, 700), False, 3)
     (1, 2, 3)
     """
-    if vector == "outer":
-        return len(inner)
-    count, run = 1, inner[-1] if inner else 1
-    while count < len(inner) and run < RUN:
+    if not rows:
+        return run
+    count, walked = min(run, 1), inner[-1] if inner else 1
+    while count < run and walked < RUN:
         count += 1
-        run *= inner[-count]
+        walked *= inner[-count]
     return count
 
 

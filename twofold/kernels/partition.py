@@ -13,6 +13,7 @@ from itertools import pairwise
 from math import prod
 
 from ..graph.node import LEAF, Node
+from ..ops.reduce import order_of
 from ..ops.scalar import Expr, postorder
 from . import convolve
 from .affine import Affine
@@ -28,6 +29,9 @@ MAX_LOADS = 24
 
 ROW_LIMIT = 16384
 """Longest row that stays hot in cache between two walks over it, in elements."""
+
+TURN_LIMIT = 16384
+"""Elements from which on an array is turned before it is reduced across its rows."""
 
 INLINED = ("elementwise", "movement", "pad", "iota", "gather", "checked", "ravel_index")
 FINISHED = ("matmul",)
@@ -91,8 +95,7 @@ class Group:
     def is_row(self) -> bool:
         """Whether lanes lie along the reduced axes and a whole row stays in cache."""
         inner = prod(self.domain[a] for a in self.reduced)
-        last = max((a for a, n in enumerate(self.domain) if n > 1), default=-1)
-        return (last in self.reduced or last == -1) and inner <= ROW_LIMIT
+        return order_of(self.domain, self.reduced).rows and inner <= ROW_LIMIT
 
 
 class Partition:
@@ -222,7 +225,9 @@ def _lowered(p: Partition, node: Node) -> Expr:
         x = node.inputs[0]
         lowering = Lowering(x.shape, p.number)
         expr = lowering.lower(x, lowering.axes(range(len(x.shape))))
-        if _is_ordered(node) and not _walks_joined(x.shape, node.structure.attrs[0], expr):
+        if _is_ordered(node) and (
+            not _walks_joined(x.shape, node.structure.attrs[0], expr) or _is_turned(x.shape, expr)
+        ):
             raise Cut(x)
         return expr
     lowering = Lowering(node.shape, p.number)
@@ -231,21 +236,17 @@ def _lowered(p: Partition, node: Node) -> Expr:
 
 def _is_ordered(node: Node) -> bool:
     """Whether the value depends on the order in which elements are reduced."""
-    return node.structure.op.name in ("sum", "prod") and node.dtype.is_floating_point
+    return node.structure.op.kind == "reduce" and (
+        node.structure.op.rounds and node.dtype.is_floating_point
+    )
 
 
 def _walks_joined(domain: tuple[int, ...], reduced: tuple[int, ...], expr: Expr) -> bool:
     """Whether the axes that a reduction joins can be walked as one wherever `expr` reads. If not,
     the order of its sums would tell what it is fused with."""
-    axes = [a for a in reduced if domain[a] != 1]
-    last = max((a for a, n in enumerate(domain) if n > 1), default=-1)
-    vector = "inner" if last in reduced else "outer"
-    axes = axes[len(axes) - joined(tuple(domain[a] for a in axes), vector) :]
-    pairs = []
-    for a, b in reversed(list(pairwise(axes))):
-        if prod(domain[a + 1 : b]) != 1:
-            break
-        pairs.append((a, b))
+    order = order_of(domain, reduced)
+    count = joined(tuple(domain[a] for a in order.axes), order.rows, order.run)
+    pairs = list(pairwise(order.axes[len(order.axes) - count :]))
     if not pairs:
         return True
     moving = {a for pair in pairs for a in pair}
@@ -257,6 +258,20 @@ def _walks_joined(domain: tuple[int, ...], reduced: tuple[int, ...], expr: Expr)
             if any(step.get(a, 0) != step.get(b, 0) * domain[b] for a, b in pairs):
                 return False
     return True
+
+
+def _is_turned(domain: tuple[int, ...], expr: Expr) -> bool:
+    """Whether lanes would lie along an axis whose neighbours are far apart in a large array, since
+    another axis has the adjacent ones: it is then faster to turn the array first."""
+    if prod(domain) < TURN_LIMIT:
+        return False
+    last = max(a for a, n in enumerate(domain) if n != 1)
+    for e in postorder(expr):
+        if e.op == "load":
+            step = dict(e.attr.position.terms)
+            if abs(step.pop(last, 0)) > 1 and 1 in step.values():
+                return True
+    return False
 
 
 def _group(p: Partition) -> None:
@@ -449,10 +464,14 @@ def _may_finish(p: Partition, group: Group, node: Node) -> Member | None:
 
 
 def gain(group: Group, member: Member) -> bool:
-    """Whether sharing a kernel saves memory traffic: both read one array, or one reads the
-    other."""
+    """Whether sharing a kernel saves memory traffic: both read one array, or one reads the other.
+    A map that turns an array does so in squares, which a kernel that reduces does not have."""
     if group.kind in FINISHED:
         return True
+    if (group.reduced or member.level == "reduce") and any(
+        m.level == "full" and _is_turned(group.domain, m.expr) for m in (member, *group.members)
+    ):
+        return False
     theirs = {m.number for m in group.members}
     for m in group.members:
         theirs.update(e.attr.node for e in m.refs if e.attr.position.terms)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +23,8 @@ from .scalar_numpy import held_dtype, rounded
 
 
 class Reduce(Op):
-    """The family. `result` is "same" or a dtype; `empty` says whether no values have a result."""
+    """The family. `result` is "same" or a dtype; `empty` says whether no values have a result;
+    `rounds` whether, of floats, the result depends on the order of the elements."""
 
     kind = "reduce"
     params = ("axes",)
@@ -30,6 +32,7 @@ class Reduce(Op):
     empty = True
     accepts_bool = True
     accepts_numbers = True
+    rounds = False
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         (x,), (axes,) = types, attrs
@@ -51,6 +54,35 @@ class Reduce(Op):
         return make_node(self, tuple(inputs), (tuple(a + 1 for a in attrs[0]),))
 
 
+@dataclass(frozen=True)
+class Order:
+    """What the order in which a reduction takes its elements follows from, of axes with more than
+    one element.
+
+    `rows`: whether the last axis is reduced, so that the lanes of a vector lie along it. `axes`:
+    the reduced axes, in order. `run`: how many of the last ones are neighbours, and so walked as
+    one.
+    """
+
+    rows: bool
+    axes: tuple[int, ...]
+    run: int
+
+
+def order_of(shape: Sequence[int], axes: Sequence[int]) -> Order:
+    """The order in which a value of `shape` is reduced over `axes`.
+
+    >>> order_of((8, 3, 5, 5), (0, 2, 3))
+    Order(rows=True, axes=(0, 2, 3), run=2)
+    """
+    reduced = [a for a in axes if shape[a] != 1]
+    last = max((a for a, n in enumerate(shape) if n != 1), default=-1)
+    run = len(reduced[-1:])
+    while run < len(reduced) and math.prod(shape[reduced[-run - 1] + 1 : reduced[-run]]) == 1:
+        run += 1
+    return Order(last in reduced or last == -1, tuple(reduced), run)
+
+
 def keep_axes(y: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node:
     """`y`, a reduction of `shape` over `axes`, with the reduced axes as axes of one element."""
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
@@ -68,6 +100,7 @@ class Sum(Reduce):
 
     name = "sum"
     accepts_bool = False
+    rounds = True
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
         return (spread(g, node.inputs[0].shape, node.attrs[0]),)
@@ -86,6 +119,7 @@ class Prod(Reduce):
 
     name = "prod"
     accepts_bool = False
+    rounds = True
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
         """The product of the others is y / x where x is not 0; where one x is 0, it is the product

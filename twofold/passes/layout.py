@@ -6,12 +6,14 @@ in permutes. Moving a permute over what lies between lets it meet the next one's
     permute(relu(permute(x, 0312) + bias), 0231)  =>  relu(x + bias')
 
 A permute moves over an elementwise op if every other large operand is permuted alike (small ones,
-such as a bias, are permuted back at no cost), and over pads, slices and reductions always.
+such as a bias, are permuted back at no cost), over pads and slices always, and over reductions if
+the elements are still added in the same order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 from ..graph import node as graph
@@ -19,6 +21,7 @@ from ..graph.node import Node
 from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..ops.base import registry
+from ..ops.reduce import order_of
 from .rewrite import Rule, rewrite
 from .simplify import RULES
 
@@ -83,13 +86,19 @@ def _is_filled(x: Node) -> bool:
 
 
 def _over_reduction(node: Node) -> Node | None:
-    """reduce(permute(x, p), axes) = permute(reduce(x, p[axes]), what is left of p)."""
+    """reduce(permute(x, p), axes) = permute(reduce(x, p[axes]), what is left of p), unless that
+    would change bits."""
     found = _permuted(node.inputs[0])
     if found is None:
         return None
     x, axes = found
-    reduced = tuple(sorted(axes[a] for a in node.structure.attrs[0]))
-    result = graph.make(node.structure.op, (x,), (reduced,))
+    op, given = node.structure.op, node.structure.attrs[0]
+    reduced = tuple(sorted(axes[a] for a in given))
+    if op.rounds and node.dtype.is_floating_point:
+        before, after = order_of(node.inputs[0].shape, given), order_of(x.shape, reduced)
+        if replace(before, axes=tuple(axes[a] for a in before.axes)) != after:
+            return None
+    result = graph.make(op, (x,), (reduced,))
     kept = [a for a in range(len(axes)) if a not in reduced]
     order = [axes[a] for a in range(len(axes)) if axes[a] not in reduced]
     return mv.permute(result, tuple(kept.index(a) for a in order))

@@ -18,6 +18,12 @@ def _by_channel(x: Tensor, rank: int) -> Tensor:
     return x.reshape(1, -1, *[1] * (rank - 2))
 
 
+def _channels_last(x: Tensor) -> Tensor:
+    """x (N, C, ...) as (N, ..., C), as convolutions leave it: what is summed over all but the
+    channels is then summed in an order that does not depend on what came before."""
+    return x.movedim(1, -1)
+
+
 def _scaled(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     if weight is not None:
         y = y * weight
@@ -43,9 +49,10 @@ def batch_norm(
     if rank < 2:
         raise RuntimeError(f"[batch_norm] takes (N, C, ...); got {rank}-D input")
     given = {"running_mean": running_mean, "running_var": running_var, "weight": weight}
-    for name, x in {**given, "bias": bias}.items():
-        if x is not None and x.numel() != input.size(1):
-            raise RuntimeError(f"{name} should contain {input.size(1)} elements not {x.numel()}")
+    for name, t in {**given, "bias": bias}.items():
+        if t is not None and t.numel() != input.size(1):
+            raise RuntimeError(f"{name} should contain {input.size(1)} elements not {t.numel()}")
+    x = _channels_last(input)
     if training:
         n = input.numel() // max(input.size(1), 1)
         if n == 1:
@@ -53,25 +60,23 @@ def batch_norm(
                 "Expected more than 1 value per channel when training, got input size "
                 f"twofold.Size({list(input.shape)})"
             )
-        axes = (0, *range(2, rank))
-        var, mean = var_mean(input, axes, correction=0, keepdim=True)
+        var, mean = var_mean(x, tuple(range(rank - 1)), correction=0)
         if running_mean is not None and running_var is not None:
             with no_grad():
-                flat_mean, flat_var = mean.detach().reshape(-1), var.detach().reshape(-1)
-                moved = flat_mean - running_mean
+                moved = mean.detach() - running_mean
                 running_mean.add_(moved * momentum)
-                moved = flat_var * (n / (n - 1)) - running_var
+                moved = var.detach() * (n / (n - 1)) - running_var
                 running_var.add_(moved * momentum)
     else:
         if running_mean is None or running_var is None:
             raise RuntimeError("Expected running_mean and running_var to be defined when "
                                "training is False")  # fmt: skip
-        mean, var = _by_channel(running_mean, rank), _by_channel(running_var, rank)
+        mean, var = running_mean, running_var
     factor = (var + eps).rsqrt()
     if weight is not None:
-        factor = factor * _by_channel(weight, rank)
-    y = (input - mean) * factor
-    return y if bias is None else y + _by_channel(bias, rank)
+        factor = factor * weight
+    y = (x - mean) * factor
+    return (y if bias is None else y + bias).movedim(-1, 1)
 
 
 def instance_norm(
@@ -94,17 +99,16 @@ def instance_norm(
             "Expected more than 1 spatial element when training, got input size "
             f"twofold.Size({list(input.shape)})"
         )
-    var, mean = var_mean(input, tuple(range(2, rank)), correction=0, keepdim=True)
+    x = _channels_last(input)
+    var, mean = var_mean(x, tuple(range(1, rank - 1)), correction=0, keepdim=True)
     if running_mean is not None and running_var is not None:
         with no_grad():
             batch_mean = mean.detach().reshape(*input.shape[:2]).mean(0)
             batch_var = var.detach().reshape(*input.shape[:2]).mean(0) * (n / (n - 1))
             running_mean.add_((batch_mean - running_mean) * momentum)
             running_var.add_((batch_var - running_var) * momentum)
-    y = (input - mean) * (var + eps).rsqrt()
-    if weight is not None:
-        y = y * _by_channel(weight, rank)
-    return y if bias is None else y + _by_channel(bias, rank)
+    y = (x - mean) * (var + eps).rsqrt()
+    return _scaled(y, weight, bias).movedim(-1, 1)
 
 
 def _require_shape(input: Tensor, shape: Sequence[int], name: str) -> tuple[int, ...]:
