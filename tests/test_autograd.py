@@ -419,3 +419,34 @@ def test_discrete_draws():
     w = tf.empty(3, 4).uniform_(-2, -1)
     assert (w < -1).all() and (w >= -2).all()
     assert abs(tf.empty(20000).normal_(5, 0.1).mean().item() - 5) < 0.01
+
+
+@pytest.mark.parametrize("values", [[0.0, 2, 3, 0], [0.0, 0, 0, 1], [1.0, 2, 3, 4], [0.0, 5, 6, 7]])
+def test_second_gradients_of_products_with_zeros(values: list[float]) -> None:
+    """d2 prod / dx_i dx_j is the product of the others, zeros or not; for scatters too."""
+    x = tf.tensor(values, dtype=tf.float64, requires_grad=True)
+    seed = tf.tensor([1.0, 2, 3, 4], dtype=tf.float64)
+    into = tf.ones(3, dtype=tf.float64, requires_grad=True)
+    places = tf.tensor([1, 1, 1, 1])
+    expected = [
+        sum(
+            (j + 1) * np.prod([v for k, v in enumerate(values) if k not in (i, j)])
+            for j in range(4)
+            if j != i
+        )
+        for i in range(4)
+    ]
+    for product in (x.prod(), into.scatter_reduce(0, places, x, "prod")[1]):
+        (first,) = tf.autograd.grad(product, x, create_graph=True)
+        others = [np.prod([v for k, v in enumerate(values) if k != i]) for i in range(4)]
+        assert first.tolist() == others
+        (second,) = tf.autograd.grad((first * seed).sum(), x)
+        assert second.tolist() == expected
+
+
+def test_a_product_of_infinity_beside_another() -> None:
+    """What lies at one place of a scatter does not reach another."""
+    v = tf.tensor([np.inf, 2.0, 3.0, np.inf], requires_grad=True)
+    y = tf.ones(3).scatter_reduce(0, tf.tensor([0, 1, 1, 2]), v, "prod")
+    (first,) = tf.autograd.grad(y[1], v, create_graph=True)
+    assert first.tolist() == [0, 3, 2, 0]

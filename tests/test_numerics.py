@@ -50,12 +50,25 @@ def test_integers_wrap(name: str) -> None:
         assert np.array_equal(f(ours).numpy(), f(theirs).numpy())
 
 
-def test_division_of_integers_by_zero_does_not_trap() -> None:
-    """The result is 0 where PyTorch raises ZeroDivisionError or the machine traps."""
-    for name in ("uint8", "int8", "int32", "int64"):
-        x = tf.tensor([1, 0, 7], dtype=getattr(tf, name))
-        assert (x // tf.zeros_like(x)).tolist() == [0, 0, 0]
-        assert (x % tf.zeros_like(x)).tolist() == [0, 0, 0]
+@pytest.mark.parametrize("name", ["uint8", "int8", "int32", "int64"])
+def test_division_of_integers_by_zero(name: str) -> None:
+    """An error, at once for a number and at the look for a tensor; nothing traps."""
+    x = tf.tensor([1, 0, 7], dtype=getattr(tf, name))
+    divisions = (
+        lambda a, b: a // b,
+        lambda a, b: a % b,
+        lambda a, b: a.fmod(b),
+        lambda a, b: a.div(b, rounding_mode="trunc"),
+    )
+    for divide in divisions:
+        for zero in (0, tf.zeros_like(x), tf.tensor([1, 2, 0], dtype=x.dtype)):
+            with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+                divide(x, zero).tolist()
+        assert divide(x, tf.tensor(3, dtype=x.dtype)).numel() == 3
+        assert divide(x[:0], tf.zeros_like(x)[:0]).tolist() == []
+
+
+def test_division_at_the_limits() -> None:
     least = tf.tensor([-(2**31), -(2**31)], dtype=tf.int32)
     assert (least // -1).tolist() == [-(2**31)] * 2
     assert tf.tensor([1.0, -1.0]).div(0).tolist() == [float("inf"), -float("inf")]
@@ -79,8 +92,36 @@ def test_variance_is_stable() -> None:
         assert abs(tf.tensor(x).var().item() - exact) <= 2e-5 * exact
         wide = tf.tensor(x[:10_000].reshape(100, 100))
         rows = x[:10_000].reshape(100, 100).astype(np.float64).var(1, ddof=1)
-        # A mean of some 1e5 is known to 4e-3 only.
-        np.testing.assert_allclose(wide.var(1).numpy(), rows, rtol=2e-5 if offset < 1e5 else 5e-4)
+        np.testing.assert_allclose(wide.var(1).numpy(), rows, rtol=2e-5)
+        np.testing.assert_allclose(wide.T.var(0).numpy(), rows, rtol=2e-5)
+
+
+def test_means_of_float16_whose_sum_is_out_of_range() -> None:
+    x = tf.full((4, 100), 1200.0, dtype=tf.float16)
+    assert x.mean().item() == 1200 and x.mean(1).dtype is tf.float16
+    assert x.std(1).tolist() == [0.0] * 4
+
+
+def test_equal_values_have_no_variance_below_zero() -> None:
+    for value in np.random.default_rng(0).random(20, np.float32):
+        for shape in ((7,), (3, 1001), (1001, 3)):
+            x = tf.full(shape, float(value) * 1e4)
+            assert x.std(0).max().item() < 1e-3 and x.std().item() < 1e-3
+
+
+def test_normalisation_far_from_zero() -> None:
+    """As near to float64 as a mean rounded to float32 lets it."""
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((64, 32)) + 1e5).astype(np.float32)
+    for ours, axis in (
+        (tf.nn.functional.layer_norm(tf.tensor(x), (32,)), 1),
+        (tf.nn.functional.batch_norm(tf.tensor(x), None, None, training=True), 0),
+    ):
+        wide = x.astype(np.float64)
+        off = wide - wide.mean(axis, keepdims=True)
+        exact = off / np.sqrt((off * off).mean(axis, keepdims=True) + 1e-5)
+        assert np.abs(ours.numpy() - exact).max() < 8e-3
+        assert abs(ours.numpy().std(axis) - 1).max() < 1e-4
 
 
 @pytest.mark.parametrize("n", [1, 1000, 1_000_003, 5_000_000])

@@ -10,8 +10,9 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType, category, of_number, result_type
-from ..graph.node import Node, make
+from ..graph.node import LEAF, Node, make
 from ..ops import elementwise as ew
+from ..ops import index as ix
 from ..ops.base import get
 from ..tensor import Tensor, number, wrap
 from ._registry import both, function, in_place, method
@@ -177,19 +178,34 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     a, b = pair(input, other, "div")
     if a.structure.dtype.kind == "float":
         return wrap(ew.trunc(ew.div(a, b)))
-    return wrap(ew.truncdiv(a, b))
+    return wrap(ew.truncdiv(*_divisible(a, b)))
+
+
+def _divisible(a: Node, b: Node) -> tuple[Node, Node]:
+    """Two integers or floats to be divided. RuntimeError for integers divided by the number 0, or,
+    once it runs, by a 0 among b."""
+    if a.structure.dtype.kind == "float":
+        return a, b
+    op, attrs = b.structure.op, b.structure.attrs
+    if op is ew.CONSTANT and not ew.CONSTANT.value(attrs):
+        raise RuntimeError("ZeroDivisionError: integer division by 0")
+    if op is ew.CONSTANT or (op is LEAF and attrs[0]):  # another number
+        return a, b
+    is_zero = ew.cast(ew.eq(b, ew.const_like(b, 0)), dtypes.int64)
+    is_zero = ix.checked(is_zero, 1, 0, "divisor")
+    return a, ew.add(b, ew.cast(is_zero, b.structure.dtype))
 
 
 @both(inplace=True)
 def floor_divide(input: Any, other: Any) -> Tensor:
     """floor(input / other)."""
-    return wrap(ew.floordiv(*pair(input, other, "floor_divide")))
+    return wrap(ew.floordiv(*_divisible(*pair(input, other, "floor_divide"))))
 
 
 @both(inplace=True)
 def remainder(input: Any, other: Any) -> Tensor:
     """input - other * floor(input / other), with the sign of other."""
-    return wrap(ew.floormod(*pair(input, other, "remainder")))
+    return wrap(ew.floormod(*_divisible(*pair(input, other, "remainder"))))
 
 
 @both(inplace=True)
@@ -198,7 +214,9 @@ def fmod(input: Any, other: Any) -> Tensor:
     a, b = pair(input, other, "fmod")
     if a.structure.dtype is dtypes.bool_:
         raise RuntimeError("\"fmod\" not implemented for 'Bool'; try .to(twofold.int64)")
-    return wrap(ew.fmod(a, b) if a.structure.dtype.kind == "float" else ew.truncmod(a, b))
+    if a.structure.dtype.kind == "float":
+        return wrap(ew.fmod(a, b))
+    return wrap(ew.truncmod(*_divisible(a, b)))
 
 
 def _power_by_squaring(a: Node, exponent: int) -> Node:

@@ -478,6 +478,17 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     return wrap(ew.cast(same, dtypes.int64))
 
 
+def classes(
+    target: Tensor, num_classes: int, ignored: int | None = None, style: str = "target"
+) -> Tensor:
+    """Each element of target as int64, 0 for `ignored`. Once it runs, the error of `style` (see
+    `ops.index.STYLES`) for a class that is not there."""
+    i = ew.cast(target._node(), dtypes.int64)
+    if ignored is not None:
+        i = ew.where(ew.eq(i, ew.constant(ignored, dtypes.int64)), ew.const_like(i, 0), i)
+    return wrap(ix.checked(i, num_classes, 1, style))
+
+
 # Masks.
 
 

@@ -85,9 +85,10 @@ def count(x: Node, axes: tuple[int, ...]) -> int:
 
 
 def mean_node(x: Node, axes: tuple[int, ...], keepdim: bool) -> Node:
-    """The mean of x over `axes`."""
-    total = reduced(_SUM, x, axes, keepdim)
-    return ew.div(total, number(count(x, axes), x.structure.dtype))
+    """The mean of x over `axes`. The sum of a narrow type may be out of its range, so is wide."""
+    dtype = x.structure.dtype
+    total = reduced(_SUM, ew.cast(x, dtype.compute), axes, keepdim)
+    return ew.cast(ew.div(total, number(count(x, axes), dtype.compute)), dtype)
 
 
 @both()
@@ -108,13 +109,26 @@ def mean(
 
 
 def var_node(x: Node, axes: tuple[int, ...], correction: float, keepdim: bool) -> tuple[Node, Node]:
-    """The variance, in two passes, and the mean."""
+    """The variance, in two passes, and the mean.
+
+    The second pass is over d = x - mean, where the mean is rounded, and so off by the mean of d; n
+    (mean d)^2 of the sum of d^2 is due to that (no more than all of it). Both are put right. As
+    functions of x they are 0, so no gradient goes through them.
+    """
+    dtype, n = x.structure.dtype, count(x, axes)
+    x = ew.cast(x, dtype.compute)
     mu = mean_node(x, axes, True)
     off = ew.sub(x, mu)
-    total = reduced(_SUM, ew.mul(off, off), axes, keepdim)
-    freedom = max_int(count(x, axes) - correction, 0)
-    variance = ew.div(total, number(freedom, x.structure.dtype))
-    return variance, mu if keepdim else mv.reshape(mu, total.shape)
+    drift = reduced(_SUM, ew.detach(off), axes, True)
+    error = ew.div(drift, number(n, drift.dtype))
+    total = reduced(_SUM, ew.mul(off, off), axes, True)
+    total = ew.sub(total, ew.minimum(ew.mul(drift, error), ew.detach(total)))
+    variance = ew.div(total, number(max_int(n - correction, 0), drift.dtype))
+    mean = ew.add(mu, error)
+    if not keepdim:
+        shape = tuple(k for a, k in enumerate(x.shape) if a not in axes)
+        variance, mean = mv.reshape(variance, shape), mv.reshape(mean, shape)
+    return ew.cast(variance, dtype), ew.cast(mean, dtype)
 
 
 def max_int(a: float, b: float) -> float:

@@ -1,6 +1,7 @@
 """Indexing by arrays: gather reads at positions that are data, scatters write at them.
 
-Positions pass through `checked` first, which wraps negative ones and refuses those out of range;
+Positions pass through `checked` first, which wraps negative ones and refuses those out of range
+(so do other integers that must be in range, such as "is this divisor 0?");
 `gather` and the scatters trust theirs. A gather is inlined into its users as a load at a computed
 position.
 """
@@ -21,6 +22,7 @@ from . import elementwise as ew
 from . import movement as mv
 from .base import Op, no_gradient, register, require_same_dtype
 from .scalar_numpy import rounded
+from .sort import ARGSORT
 
 Errors = tuple[type[Exception], str]
 
@@ -38,6 +40,8 @@ STYLES: dict[str, tuple[bool, type[Exception], str]] = {
     ),
     "bincount": (False, RuntimeError, "bincount only supports 1-d non-negative integral inputs."),
     "target": (False, IndexError, "Target {value} is out of bounds for {size} classes"),
+    "margin": (False, RuntimeError, "target out of range; got {value} for {size} classes"),
+    "divisor": (False, RuntimeError, "ZeroDivisionError: integer division by 0"),
     "take": (
         True,
         IndexError,
@@ -299,30 +303,46 @@ class ScatterMul(Scatter):
     function = "mul"
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
-        """The product of the other factors: y / x where x is not 0; the product of the rest where
-        one factor is 0; else nothing."""
+        """The product of the other factors, without a division, so that zeros are as good as any
+        value, in further gradients too."""
         x, v, i = node.inputs
-        zero = ew.constant(0, g.dtype)
-        one = ew.constant(1, g.dtype)
+        of_x = of_v = None
+        if x.requires_grad:
+            ones = mv.expand(ew.constant(1, x.dtype), x.shape)
+            of_x = ew.mul(g, make_node(self, (ones, v, i), ()))
+        if v.requires_grad:
+            of_v = ew.mul(_picked(g, i), ew.mul(_picked(x, i), _product_of_others(v, i)))
+        return of_x, of_v, None
 
-        def filled(a: Node) -> Node:
-            return ew.where(ew.eq(a, zero), one, a)
 
-        def zeros(a: Node) -> Node:
-            return ew.cast(ew.eq(a, zero), g.dtype)
+def _product_of_others(v: Node, i: Node) -> Node:
+    """For each s the product of v[b, t, r] over all t other than s with i[b, t] = i[b, s]. Sorted
+    by position, these lie side by side: those before, and those after, by doubling steps."""
+    order = make_node(ARGSORT, (i,), (False,))
+    back = make_node(ARGSORT, (order,), (False,))
+    places, values = _picked(i, order), _picked(v, order)
+    n = i.shape[1]
+    before = _neighbour(values, places, 1)
+    after = _neighbour(values, places, -1)
+    step = 1
+    while step < n:
+        before = ew.mul(before, _neighbour(before, places, step))
+        after = ew.mul(after, _neighbour(after, places, -step))
+        step *= 2
+    return _picked(ew.mul(before, after), back)
 
-        rest = make_node(self, (filled(x), filled(v), i), ())
-        count = make_node(SCATTER_ADD, (zeros(x), zeros(v), i), ())
 
-        def factor(a: Node, g: Node, rest: Node, count: Node) -> Node:
-            alone = ew.where(ew.eq(a, zero), ew.eq(count, one), ew.eq(count, zero))
-            return ew.mul(g, ew.where(alone, ew.div(rest, filled(a)), zero))
-
-        return (
-            factor(x, g, rest, count) if x.requires_grad else None,
-            factor(v, *(_picked(a, i) for a in (g, rest, count))) if v.requires_grad else None,
-            None,
-        )
+def _neighbour(v: Node, places: Node, step: int) -> Node:
+    """y[b, s, r] = v[b, s - step, r] where both have one position in `places` (B, N), else 1."""
+    b, n, r = v.shape
+    left = n - abs(step)
+    first, widths = (0, (step, 0)) if step > 0 else (-step, (0, -step))
+    cut = ((0, b, 1), (first, left, 1), (0, r, 1))
+    moved = mv.pad(mv.slice_(v, cut), ((0, 0), widths, (0, 0)), ew.constant(1, v.dtype))
+    none = ew.constant(-1, places.dtype)
+    beside = mv.pad(mv.slice_(places, cut[:2]), ((0, 0), widths), none)
+    same = mv.reshape(ew.eq(places, beside), (b, n, 1))
+    return ew.where(same, moved, ew.constant(1, v.dtype))
 
 
 class _ScatterExtreme(Scatter):

@@ -18,8 +18,10 @@ from ..graph.node import Node
 from ..graph.node import make as make_node
 from ..graph.types import Type
 from . import elementwise as ew
+from . import movement as mv
 from .base import Op, get, no_gradient, register
 from .scalar_numpy import held_dtype, rounded
+from .scan import products_before
 
 
 class Reduce(Op):
@@ -86,13 +88,13 @@ def order_of(shape: Sequence[int], axes: Sequence[int]) -> Order:
 def keep_axes(y: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node:
     """`y`, a reduction of `shape` over `axes`, with the reduced axes as axes of one element."""
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
-    return y if kept == y.shape else make_node(get("reshape"), (y,), (kept,))
+    return y if kept == y.shape else mv.reshape(y, kept)
 
 
 def spread(y: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node:
     """`y`, a reduction of `shape` over `axes`, expanded back to `shape`."""
     y = keep_axes(y, shape, axes)
-    return y if y.shape == shape else make_node(get("expand"), (y,), (shape,))
+    return y if y.shape == shape else mv.expand(y, shape)
 
 
 class Sum(Reduce):
@@ -122,20 +124,16 @@ class Prod(Reduce):
     rounds = True
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
-        """The product of the others is y / x where x is not 0; where one x is 0, it is the product
-        of the rest; where two or more are, nothing."""
+        """The product of the others is that of those before times that of those after: no division,
+        so zeros are as good as any value, in further gradients too."""
         (x,), (axes,) = node.inputs, node.attrs
-        zero, one = ew.const_like(x, 0), ew.const_like(x, 1)
-        is_zero = ew.eq(x, zero)
-        filled = ew.where(is_zero, one, x)
-        count = make_node(SUM, (ew.cast(is_zero, x.dtype),), (axes,))
-        rest = make_node(self, (filled,), (axes,))
-        shape = x.shape
-        none_zero = spread(ew.cast(ew.eq(count, zero), x.dtype), shape, axes)
-        one_zero = spread(ew.cast(ew.eq(count, one), x.dtype), shape, axes)
-        others = ew.div(spread(rest, shape, axes), filled)
-        factor = ew.where(is_zero, one_zero, none_zero)
-        return (ew.mul(spread(g, shape, axes), ew.mul(others, factor)),)
+        kept = tuple(a for a in range(len(x.shape)) if a not in axes)
+        moved = mv.permute(x, kept + axes)
+        rows = mv.reshape(moved, (math.prod(node.shape), math.prod(x.shape[a] for a in axes), 1))
+        others = mv.reshape(ew.mul(products_before(rows, False), products_before(rows, True)),
+                            moved.shape)  # fmt: skip
+        back = mv.permute(others, mv.inverse_permutation(kept + axes))
+        return (ew.mul(spread(g, x.shape, axes), back),)
 
     def reference(
         self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type

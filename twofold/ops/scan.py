@@ -217,3 +217,8 @@ CUMARGMIN = register(CumArgMin())
 def recurrence(a: Node, b: Node, reverse: bool = False) -> Node:
     """y[n] = a[n] y[n - 1] + b[n] along the middle axis."""
     return make_node(RECURRENCE, (a, b), (reverse,))
+
+
+def products_before(x: Node, reverse: bool) -> Node:
+    """y[b, n, r] = the product of x[b, m, r] over m < n (with reverse, m > n); x: (B, N, R)."""
+    return make_node(CUMPROD, (_shifted(x, reverse, 1),), (reverse,))

@@ -10,6 +10,7 @@ from typing import Any
 from ...creation import arange
 from ...functions import reduction as rd
 from ...functions.arithmetic import xlogy
+from ...functions.gather import classes
 from ...functions.pointwise import where
 from ...functions.shape import broadcast_tensors
 from ...tensor import Tensor
@@ -179,11 +180,10 @@ def _weighted_mean(loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
 def _target_weight(
     input: Tensor, target: Tensor, is_target: Tensor, weight: Tensor | None, ignore_index: int
 ) -> Tensor:
-    """The weight of each target: 0 for ignore_index, NaN for a class that is not there."""
+    """The weight of each target: 0 for ignore_index. IndexError for a class that is not there."""
     n = input.size(_class_axis(input))
-    counts = (target != ignore_index).to(input.dtype)
-    inside = (target >= 0) & (target < n) | (target == ignore_index)
-    counts = where(inside, counts, math.nan)
+    is_class = classes(target, n, ignore_index) >= 0
+    counts = (is_class & (target != ignore_index)).to(input.dtype)
     if weight is None:
         return counts
     if weight.dim() != 1 or weight.numel() != n:
@@ -458,7 +458,7 @@ def multi_margin_loss(
         raise ValueError("only p == 1 and p == 2 supported")
     x = input if input.dim() == 2 else input.reshape(1, -1)
     places = arange(x.size(1))
-    is_target = places == target.reshape(-1, 1)
+    is_target = places == classes(target, x.size(1), style="margin").reshape(-1, 1)
     own = where(is_target, x, 0.0).sum(1, keepdim=True)
     gap = (margin - own + x).clamp_min(0)
     if p == 2:
