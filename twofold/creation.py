@@ -50,10 +50,12 @@ def _array(data: Any, dtype: DType | None) -> tuple[np.ndarray, DType]:
         array = np.asarray(_plain(data))
     except ValueError as error:
         raise ValueError(f"[tensor] expected sequences of equal length; {error}") from error
-    if array.dtype == object or array.dtype.kind in "USVcMm":
+    if array.dtype == object or array.dtype.kind in "USVMm":
         raise TypeError(f"[tensor] can't infer a dtype; got values of type {array.dtype}")
     if dtype is None:
-        if (array.dtype.kind == "f" and not own) or (array.size == 0 and not own):
+        if array.dtype.kind == "c" and not own:
+            dtype = dtypes.get_default().to_complex()
+        elif (array.dtype.kind == "f" and not own) or (array.size == 0 and not own):
             dtype = dtypes.get_default()
         else:
             dtype = dtypes.from_numpy(array.dtype)

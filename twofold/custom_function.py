@@ -131,7 +131,7 @@ def _link(
     skip = {id(x) for x in ctx._not_differentiable}
     dirty = {id(x) for x in ctx._dirty}
     for i, output in enumerate(outputs):
-        plain = not isinstance(output, Tensor) or not output.is_floating_point()
+        plain = not isinstance(output, Tensor) or not output.dtype.is_inexact
         if plain or id(output) in skip:
             results.append(output)
             differentiable.append(output._node() if isinstance(output, Tensor) else None)

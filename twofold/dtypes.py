@@ -17,7 +17,7 @@ class DType:
     """
 
     name: str
-    kind: str  # "bool", "int", "uint", "float"
+    kind: str  # "bool", "int", "uint", "float", "complex"
     itemsize: int
     storage: np.dtype
     rank: int  # order within promotion
@@ -28,15 +28,41 @@ class DType:
 
     @property
     def is_complex(self) -> bool:
-        return False
+        return self.kind == "complex"
+
+    @property
+    def is_inexact(self) -> bool:
+        """Floating point or complex: what gradients are of."""
+        return self.kind in ("float", "complex")
 
     @property
     def is_signed(self) -> bool:
-        return self.kind in ("int", "float")
+        return self.kind in ("int", "float", "complex")
 
     @property
     def compute(self) -> DType:
         return float32 if self in (float16, bfloat16) else self
+
+    @property
+    def widest(self) -> type[np.generic]:
+        """NumPy's widest type of this kind, which holds any constant of it."""
+        return _WIDEST.get(self.kind, np.int64)
+
+    def to_real(self) -> DType:
+        """The type of the parts of a complex number; other types are their own.
+
+        >>> complex64.to_real()
+        twofold.float32
+        """
+        return _REAL.get(self, self)
+
+    def to_complex(self) -> DType:
+        """The complex type with parts of this floating-point type (of float32 for narrower ones).
+
+        >>> float64.to_complex()
+        twofold.complex128
+        """
+        return self if self.kind == "complex" else complex128 if self is float64 else complex64
 
     def __repr__(self) -> str:
         return f"twofold.{self.name}"
@@ -60,10 +86,16 @@ float16 = _make("float16", "float", "float16", 6)
 bfloat16 = _make("bfloat16", "float", "uint16", 7)
 float32 = _make("float32", "float", "float32", 8)
 float64 = _make("float64", "float", "float64", 9)
+complex64 = _make("complex64", "complex", "complex64", 10)
+complex128 = _make("complex128", "complex", "complex128", 11)
 
-ALL = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64)
+REALS = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64)
+COMPLEX = (complex64, complex128)
+ALL = (*REALS, *COMPLEX)
 FLOATS = (float16, bfloat16, float32, float64)
 INTEGERS = (uint8, int8, int16, int32, int64)
+_WIDEST: dict[str, type[np.generic]] = {"float": np.float64, "complex": np.complex128}
+_REAL = {complex64: float32, complex128: float64}
 _NAMES = {dtype.name: dtype for dtype in ALL}
 _FROM_NUMPY = {dtype.storage: dtype for dtype in ALL if dtype is not bfloat16}
 
@@ -116,19 +148,24 @@ def promote(a: DType, b: DType) -> DType:
         return int16
     if a is float16 and b is bfloat16:
         return float32
+    if a is float64 and b is complex64:
+        return complex128
     return b
 
 
-_CATEGORY = {"bool": 0, "int": 1, "uint": 1, "float": 2}
+_CATEGORY = {"bool": 0, "int": 1, "uint": 1, "float": 2, "complex": 3}
 
 
 def category(dtype: DType) -> int:
-    """0 for bool, 1 for integers, 2 for floating point: a higher one always wins a promotion."""
+    """0 for bool, 1 for integers, 2 for floating point, 3 for complex numbers: a higher one always
+    wins a promotion."""
     return _CATEGORY[dtype.kind]
 
 
-def of_number(value: bool | int | float) -> DType:
+def of_number(value: bool | int | float | complex) -> DType:
     """The type that a Python number has by itself."""
+    if isinstance(value, complex):
+        return _default[0].to_complex()
     if isinstance(value, bool):
         return bool_
     if isinstance(value, int):
@@ -153,7 +190,11 @@ def result_type(operands: list[tuple[DType, int]]) -> DType:
                 group = dtype if group is None else promote(group, dtype)
         if group is None:
             continue
-        if result is None or category(group) > category(result):
+        if result is None:
             result = group
+        elif category(group) > category(result):
+            # A complex number of lower weight makes floats complex at their own precision.
+            is_float = result.kind == "float"
+            result = result.to_complex() if is_float and group.kind == "complex" else group
     assert result is not None
     return result

@@ -447,7 +447,7 @@ def _let_go(node: Node) -> None:
 
 
 def _has_nan(node: Node, array: np.ndarray) -> bool:
-    return node.dtype.is_floating_point and bool(np.isnan(to_held(array, node.dtype)).any())
+    return node.dtype.is_inexact and bool(np.isnan(to_held(array, node.dtype)).any())
 
 
 def _trap_nan(roots: list[Node]) -> None:

@@ -19,38 +19,48 @@ class GradcheckError(RuntimeError):
 def _outputs(function: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor]:
     result = function(*inputs)
     results = [result] if isinstance(result, Tensor) else list(result)
-    return [y for y in results if isinstance(y, Tensor) and y.is_floating_point()]
+    return [y for y in results if isinstance(y, Tensor) and y.dtype.is_inexact]
 
 
 def _numerical(
     function: Callable[..., Any], inputs: Sequence[Any], k: int, eps: float
 ) -> list[np.ndarray]:
-    """d outputs / d inputs[k] by central differences, a matrix (input, output) for each output."""
+    """d outputs / d inputs[k] by central differences, a matrix (input, output) for each output.
+    Complex numbers count as pairs of real ones."""
     x = inputs[k]
     start = np.array(x.detach().numpy())
     columns: list[list[np.ndarray]] = []
     with no_grad():
-        for i in range(start.size):
+        for i in range(_parts(start).size):
             sides = []
             for sign in (1, -1):
                 moved = start.copy()
-                moved.reshape(-1)[i] += sign * eps
+                _parts(moved)[i] += sign * eps
                 shifted = [tensor(moved) if j == k else v for j, v in enumerate(inputs)]
-                sides.append([np.array(y.detach().numpy()) for y in _outputs(function, shifted)])
-            columns.append([(a - b).reshape(-1) / (2 * eps) for a, b in zip(*sides, strict=True)])
+                sides.append(
+                    [_parts(y.detach().numpy()).copy() for y in _outputs(function, shifted)]
+                )
+            columns.append([(a - b) / (2 * eps) for a, b in zip(*sides, strict=True)])
     n = len(columns[0]) if columns else 0
     return [np.stack([c[o] for c in columns]) for o in range(n)]
+
+
+def _parts(array: np.ndarray) -> np.ndarray:
+    """The elements in a row, complex ones as their two parts; the array's memory if it is dense."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return flat.view(flat.real.dtype)
 
 
 def _analytical(y: Tensor, x: Tensor) -> np.ndarray:
     """d y / d x by reverse mode, a matrix (input, output)."""
     rows = []
-    for i in range(y.numel()):
+    size = x.numel() * (1 + x.dtype.is_complex)
+    for i in range(y.numel() * (1 + y.dtype.is_complex)):
         weight = np.zeros(tuple(y.shape), y.dtype.storage)
-        weight.reshape(-1)[i] = 1
+        _parts(weight)[i] = 1
         (g,) = grad(y, x, from_numpy(weight), retain_graph=True, allow_unused=True)
-        rows.append(np.zeros(x.numel()) if g is None else np.array(g.detach().numpy()).reshape(-1))
-    return np.stack(rows, 1) if rows else np.zeros((x.numel(), 0))
+        rows.append(np.zeros(size) if g is None else _parts(g.detach().numpy()).copy())
+    return np.stack(rows, 1) if rows else np.zeros((size, 0))
 
 
 def gradcheck(
@@ -108,10 +118,7 @@ def gradgradcheck(
     outputs = [y for y in _outputs(func, inputs) if y.requires_grad]
     if grad_outputs is None:
         rng = np.random.default_rng(0)
-        weights = [
-            tensor(rng.standard_normal(tuple(y.shape)), dtype=y.dtype, requires_grad=True)
-            for y in outputs
-        ]
+        weights = [tensor(_normal(rng, y), dtype=y.dtype, requires_grad=True) for y in outputs]
     else:
         weights = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
     n = len(inputs)
@@ -133,6 +140,12 @@ def gradgradcheck(
         gradients, (*inputs, *weights), eps=eps, atol=atol, rtol=rtol,
         raise_exception=raise_exception,
     )  # fmt: skip
+
+
+def _normal(rng: np.random.Generator, y: Tensor) -> np.ndarray:
+    """Random numbers of y's shape and kind."""
+    values = rng.standard_normal(tuple(y.shape))
+    return values + 1j * rng.standard_normal(tuple(y.shape)) if y.dtype.is_complex else values
 
 
 def _enabled_outputs(func: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor]:

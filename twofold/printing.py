@@ -59,6 +59,8 @@ def set_printoptions(
 def _formatter(values: np.ndarray) -> tuple[Callable[[Any], str], int]:
     """How to write each of `values`, and in how many columns."""
     flat = values.reshape(-1)
+    if values.dtype.kind == "c":
+        return _complex_formatter(values)
     if values.dtype.kind != "f":
         texts = [str(x) for x in flat.tolist()]
         width = max(map(len, texts), default=1)
@@ -90,6 +92,18 @@ def _formatter(values: np.ndarray) -> tuple[Callable[[Any], str], int]:
     return each, width
 
 
+def _complex_formatter(values: np.ndarray) -> tuple[Callable[[Any], str], int]:
+    """The parts, each with its own digits; the real ones aligned."""
+    (write_re, width_re), (write_im, width_im) = _formatter(values.real), _formatter(values.imag)
+
+    def each(x: Any) -> str:
+        imag = write_im(x.imag)
+        sign = "" if imag[0] in "+-" else "+"
+        return f"{write_re(x.real).rjust(width_re)}{sign}{imag}j"
+
+    return each, width_re + width_im + 1
+
+
 def _summary(values: np.ndarray) -> np.ndarray:
     """The elements at the edges of each axis alone."""
     edge = options.edgeitems
@@ -106,10 +120,14 @@ def _text(
     """`values` with brackets, lines broken and aligned."""
     edge = options.edgeitems
     if values.ndim == 0:
+        if values.dtype.kind == "c":
+            return write(values.item()).lstrip()
         return write(values.item()).rjust(width) if values.dtype.kind == "f" else str(values.item())
     n = values.shape[0]
     if values.ndim == 1:
-        items = [write(x).rjust(width) for x in values.tolist()]
+        items = [write(x) for x in values.tolist()]
+        if values.dtype.kind != "c":  # whose real parts are aligned
+            items = [x.rjust(width) for x in items]
         if cut and n > 2 * edge:
             items = [*items[:edge], " ...", *items[-edge:]]
         per_line = max(1, (options.linewidth - indent) // (width + 2))
@@ -131,7 +149,8 @@ def text_of(x: Tensor, prefix: str = "tensor(") -> str:
     values = x._held()
     parts: list[str] = []
     dtype = x.dtype
-    shown = dtype in (dtypes.get_default(), dtypes.int64, dtypes.bool_)
+    default = dtypes.get_default()
+    shown = dtype in (default, default.to_complex(), dtypes.int64, dtypes.bool_)
     if values.size == 0:
         body = "[]"
         if values.ndim != 1:

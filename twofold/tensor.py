@@ -28,6 +28,7 @@ from .graph.storage import Storage, hold
 from .graph.types import Type
 from .ops import custom
 from .ops import elementwise as ew
+from .ops.complex import complex_
 from .ops.scalar_numpy import to_held, to_stored
 from .runtime.buffers import Buffer
 from .windows import DETACH_STEP, Window
@@ -308,7 +309,7 @@ class Tensor:
     @property
     def dtype(self) -> DType:
         """The type of the elements."""
-        return self._storage.node.structure.dtype
+        return self._node().structure.dtype
 
     @property
     def device(self) -> Device:
@@ -357,8 +358,8 @@ class Tensor:
         return self.dtype.kind == "float"
 
     def is_complex(self) -> bool:
-        """Whether the elements are complex numbers: never."""
-        return False
+        """Whether the elements are complex numbers."""
+        return self.dtype.is_complex
 
     def is_signed(self) -> bool:
         """Whether the elements can be negative."""
@@ -400,8 +401,10 @@ class Tensor:
         if node.structure.requires_grad == requires_grad:
             return self
         if requires_grad:
-            if not node.structure.dtype.is_floating_point:
-                raise RuntimeError("only Tensors of floating point dtype can require gradients")
+            if not node.structure.dtype.is_inexact:
+                raise RuntimeError(
+                    "only Tensors of floating point and complex dtype can require gradients"
+                )
             if node.value is not None:
                 new = leaf(node.value, node.structure.type, requires_grad=True)
             else:
@@ -532,7 +535,7 @@ class Tensor:
         return complex(self.item())
 
     def __index__(self) -> int:
-        if self.dtype.is_floating_point or self.numel() != 1:
+        if self.dtype.is_inexact or self.numel() != 1:
             raise TypeError("only integer tensors of a single element can be converted to an index")
         return int(self.item())
 
@@ -582,7 +585,13 @@ class Tensor:
 _INTERNAL = frozenset(["_storage", "_window", "_base", "_seen", "_target", "grad"])
 
 NAMES = dict(
-    zip(dtypes.ALL, "Bool Byte Char Short Int Long Half BFloat16 Float Double".split(), strict=True)
+    zip(
+        dtypes.ALL,
+        (
+            "Bool Byte Char Short Int Long Half BFloat16 Float Double ComplexFloat ComplexDouble"
+        ).split(),
+        strict=True,
+    )
 )
 """PyTorch's names of dtypes in messages."""
 
@@ -698,6 +707,8 @@ def number(value: Any, dtype: DType) -> Node:
             recorder.observer.live(node, value.read)
         return node
     if dtype.kind != "float":
+        if dtype.kind == "complex":
+            return _complex_number(complex(value), dtype)
         if dtype.kind == "bool":
             return ew.constant(bool(value), dtype)
         value = int(value)
@@ -708,6 +719,12 @@ def number(value: Any, dtype: DType) -> Node:
     if value in ew.SPECIAL:
         return ew.constant(value, dtype)
     return leaf(value, _SCALAR_TYPES[dtype], False, True)
+
+
+def _complex_number(value: complex, dtype: DType) -> Node:
+    """A complex number by its parts, which are run-time inputs."""
+    real = dtype.to_real()
+    return complex_(number(value.real, real), number(value.imag, real))
 
 
 def broadcast_to(node: Node, shape: tuple[int, ...]) -> Node:

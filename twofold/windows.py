@@ -16,6 +16,7 @@ import numpy as np
 
 from .graph.node import Node, make
 from .ops.base import get
+from .ops.complex import AS_COMPLEX, AS_REAL, IMAG, REAL, as_complex, as_real, complex_, imag, real
 from .ops.movement import (
     EXPAND,
     PERMUTE,
@@ -57,6 +58,14 @@ def write(base: Node, window: Window, value: Node) -> Node:
             value = slice_put(whole, value, attrs[0])
         elif op is EXPAND and math.prod(attrs[0]) == math.prod(whole.shape):
             value = reshape(value, whole.shape)
+        elif op is REAL:
+            value = complex_(value, imag(whole))
+        elif op is IMAG:
+            value = complex_(real(whole), value)
+        elif op is AS_REAL:
+            value = as_complex(value)
+        elif op is AS_COMPLEX:
+            value = as_real(value)
         elif op is EXPAND:
             raise RuntimeError(
                 "unsupported operation: more than one element of the written-to tensor refers to "
@@ -82,6 +91,14 @@ def numpy_view(array: np.ndarray, window: Window) -> np.ndarray:
             array = array[numpy_slices(attrs[0])]
         elif op is EXPAND:
             array = np.broadcast_to(array, attrs[0])
+        elif op is REAL:
+            array = array.real
+        elif op is IMAG:
+            array = array.imag
+        elif op is AS_REAL:
+            array = array[..., None].view(array.real.dtype)
+        elif op is AS_COMPLEX:
+            array = array.view(np.result_type(array, np.complex64))[..., 0]
     return array
 
 
@@ -118,6 +135,12 @@ def layout(shape: tuple[int, ...], window: Window) -> tuple[tuple[int, ...], tup
                 0 if n == 1 and m != 1 else s for n, m, s in zip(shape, attrs[0][lead:], strides)
             )
             shape = attrs[0]
+        elif op in (REAL, IMAG, AS_REAL):
+            strides, offset = tuple(2 * s for s in strides), 2 * offset + (op is IMAG)
+            if op is AS_REAL:
+                shape, strides = (*shape, 2), (*strides, 1)
+        elif op is AS_COMPLEX:
+            shape, strides, offset = shape[:-1], tuple(s // 2 for s in strides[:-1]), offset // 2
     return shape, strides, offset
 
 

@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 
 from ..graph.node import Node, recorder
 from ..ops import elementwise as ew
+from ..ops.complex import conj
 
 
 class Link:
@@ -79,7 +80,10 @@ def cotangents(
             before = node.inputs
             if not before or node.structure.op.starts_gradient:
                 continue
-            partials = node.structure.op.gradient(node, g)
+            if node.structure.dtype.kind == "complex":
+                partials = _conjugated(node, g)
+            else:
+                partials = node.structure.op.gradient(node, g)
         visited.append(node)
         for x, partial in zip(before, partials, strict=True):
             if partial is not None and x.structure.requires_grad:
@@ -98,6 +102,15 @@ def cotangents(
             if node.value is not None:
                 node.inputs = ()
     return result
+
+
+def _conjugated(node: Node, g: Node) -> Sequence[Node | None]:
+    """The partials of a complex node. With y = f(x) holomorphic, g = dL/dRe(y) + i dL/dIm(y) is
+    passed on as g conj(f'(x)): the rule for real numbers gives conj(g) f'(x), the conjugate."""
+    op = node.structure.op
+    if op.complex_rule not in ("product", "holomorphic"):
+        return op.gradient(node, g)
+    return [None if p is None else conj(p) for p in op.gradient(node, conj(g))]
 
 
 class grad_mode:

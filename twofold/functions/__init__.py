@@ -2,6 +2,7 @@
 
 from . import (
     arithmetic,
+    complex,
     convolution,
     facts,
     gather,

@@ -17,7 +17,7 @@ from ..ops.base import get
 from ..tensor import Tensor, number, wrap
 from ._registry import both, function, in_place, method
 
-_NUMBERS = (int, float)
+_NUMBERS = (int, float, complex)
 
 
 def pair(a: Any, b: Any, name: str = "") -> tuple[Node, Node]:
@@ -56,17 +56,19 @@ def scalar(value: Any, name: str) -> Any:
 def with_number(dtype: DType, value: Any) -> DType:
     """The dtype of a tensor of `dtype` and a Python number together."""
     own = of_number(value)
+    if own.is_complex and dtype.is_floating_point:
+        return dtype.to_complex()
     return own if category(own) > category(dtype) else dtype
 
 
 def floating(dtype: DType) -> DType:
     """`dtype`, or the default float where it is an integer or bool."""
-    return dtype if dtype.kind == "float" else dtypes.get_default()
+    return dtype if dtype.is_inexact else dtypes.get_default()
 
 
 def to_float(x: Node) -> Node:
-    """x as floating point."""
-    return x if x.structure.dtype.kind == "float" else ew.cast(x, dtypes.get_default())
+    """x as floating point; complex numbers as they are."""
+    return x if x.structure.dtype.is_inexact else ew.cast(x, dtypes.get_default())
 
 
 Rule = Callable[[Node, Node], Node]
@@ -89,12 +91,12 @@ def _operator(op: Any, general: Callable[[Any, Any], Tensor], swapped: bool = Fa
                 dtype = a.structure.dtype
                 if dtype.kind == "float":
                     return wrap(make(op, (a, number(other, dtype))))
-            elif not isinstance(other, (int, float, np.generic)):
+            elif not isinstance(other, (*_NUMBERS, np.generic)):
                 return NotImplemented
         return general(self, other)
 
     def apply_swapped(self: Tensor, other: Any) -> Tensor:
-        if not isinstance(other, (int, float, np.generic, Tensor)):
+        if not isinstance(other, (*_NUMBERS, np.generic, Tensor)):
             return NotImplemented
         return general(other, self)
 
@@ -119,7 +121,7 @@ def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """
     a, b = pair(input, other, "add")
     if alpha != 1:
-        if b.structure.dtype.kind != "float" and isinstance(alpha, float):
+        if not b.structure.dtype.is_inexact and isinstance(alpha, float):
             raise RuntimeError("For integral input tensors, argument alpha must not be a floating "
                                "point number.")  # fmt: skip
         b = ew.mul(b, number(alpha, b.structure.dtype))
@@ -261,7 +263,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
         if isinstance(exponent, bool):
             return wrap(ew.or_(a, ew.constant(not exponent, dtypes.bool_)))
         raise RuntimeError("\"pow\" not implemented for 'Bool'; try .to(twofold.int64)")
-    is_float = a.structure.dtype.kind == "float"
+    is_float = a.structure.dtype.is_inexact
     if not isinstance(exponent, Tensor):
         if exponent == 1:
             return wrap(ew.mul(a, ew.const_like(a, 1)))
@@ -284,9 +286,10 @@ def pow(input: Any, exponent: Any) -> Tensor:
 
 @both(inplace=True)
 def float_power(input: Any, exponent: Any) -> Tensor:
-    """input to the power of exponent, in float64."""
+    """input to the power of exponent, in float64 or complex128."""
     a, b = pair(input, exponent, "float_power")
-    return wrap(ew.pow_(ew.cast(a, dtypes.float64), ew.cast(b, dtypes.float64)))
+    wide = dtypes.complex128 if a.structure.dtype.is_complex else dtypes.float64
+    return wrap(ew.pow_(ew.cast(a, wide), ew.cast(b, wide)))
 
 
 def _comparison(name: str, rule: Rule, symbol: str, *aliases: str) -> Callable[..., Tensor]:
@@ -378,7 +381,7 @@ fmin = _any_pair("fmin", _pick(ew.minimum), "The smaller of each pair, the numbe
 def _bitwise(name: str, rule: Rule, doc: str, *aliases: str) -> Callable[..., Tensor]:
     def apply(input: Any, other: Any) -> Tensor:
         a, b = pair(input, other, name)
-        if a.structure.dtype.kind == "float":
+        if a.structure.dtype.is_inexact:
             raise RuntimeError(
                 f"[{name}] takes integers or bools; got {a.structure.dtype}; try .to(twofold.int64)"
             )
@@ -399,7 +402,7 @@ bitwise_right_shift = _bitwise("bitwise_right_shift", ew.shr, "input >> other.")
 
 def bitwise_not_of(x: Node) -> Node:
     """~x. RuntimeError for floats."""
-    if x.structure.dtype.kind == "float":
+    if x.structure.dtype.is_inexact:
         raise RuntimeError("[bitwise_not] takes integers or bools; try .to(twofold.int64)")
     return ew.not_(x)
 

@@ -14,6 +14,7 @@ from ..ops import movement as mv
 from ..ops import reduce as rd
 from ..tensor import NAMES, Tensor, broadcast_to, number, wrap
 from ._registry import both, function, in_place, method
+from .complex import conj
 
 
 def product(a: Node, b: Node) -> Node:
@@ -129,8 +130,8 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 
 @both()
 def vdot(input: Tensor, other: Tensor) -> Tensor:
-    """The sum of products of two vectors."""
-    return dot(input, other)
+    """The sum of products of two vectors, the first conjugated."""
+    return dot(conj(input), other)
 
 
 @both()

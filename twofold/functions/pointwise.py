@@ -24,7 +24,7 @@ def _float_function(name: str, *aliases: str, op_name: str | None = None) -> Cal
 
     def apply(input: Tensor) -> Tensor:
         node = input._node()
-        if node.structure.dtype.kind != "float":
+        if not node.structure.dtype.is_inexact:
             node = to_float(node)
         return wrap(make(op, (node,)))
 
@@ -99,7 +99,7 @@ def _not_float(rule: Callable[[Node], Node], value: bool) -> Callable[[Node], No
     """A test of floats, which integers all answer with `value`."""
 
     def apply(x: Node) -> Node:
-        if x.structure.dtype.kind == "float":
+        if x.structure.dtype.is_inexact:
             return rule(x)
         return broadcast_to(ew.constant(value, dtypes.bool_), x.shape)
 
@@ -139,8 +139,7 @@ def _unsigned_safe(rule: Callable[[Node], Node]) -> Callable[[Node], Node]:
 
 
 neg = _define("neg", _neg, "-input.", "negative")
-abs = _define("abs", _unsigned_safe(ew.abs_), "|input|.", "absolute")
-sign = _define("sign", _unsigned_safe(ew.sign), "-1, 0 or 1.", "sgn")
+sign = _define("sign", _unsigned_safe(ew.sign), "-1, 0 or 1.")
 floor = _define("floor", _float_only(ew.floor), "The integer at or below input.")
 ceil = _define("ceil", _float_only(ew.ceil), "The integer at or above input.")
 trunc = _define("trunc", _float_only(ew.trunc), "input without its fraction.", "fix")
@@ -167,7 +166,6 @@ logical_not = _define("logical_not", lambda x: ew.not_(to_bool(x)), "Whether inp
 bitwise_not = _define("bitwise_not", bitwise_not_of, "~input, bit by bit.")
 
 method("__neg__")(neg)
-method("__abs__")(abs)
 method("__invert__")(bitwise_not)
 method("__pos__")(lambda self: self)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from .. import dtypes
 from ..dtypes import DType
 from ..graph.node import Node, make
+from ..ops import complex as cx
 from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..ops import reduce as rd
@@ -16,6 +17,7 @@ from ..ops.base import get
 from ..tensor import NAMES, Tensor, number, wrap, wrap_dim
 from ._registry import both, function
 from .arithmetic import maximum, minimum, to_bool, to_float
+from .complex import magnitude, squared_magnitude
 
 Dims = int | Sequence[int] | None
 
@@ -62,7 +64,7 @@ def _widened(x: Node, dtype: DType | None) -> Node:
     """x as sums and products take it: integers and bools as int64, or in `dtype`."""
     if dtype is not None:
         return ew.cast(x, dtype)
-    return x if x.structure.dtype.kind == "float" else ew.cast(x, dtypes.int64)
+    return x if x.structure.dtype.is_inexact else ew.cast(x, dtypes.int64)
 
 
 @both()
@@ -100,7 +102,7 @@ def mean(
     x = input._node()
     if dtype is not None:
         x = ew.cast(x, dtype)
-    if x.structure.dtype.kind != "float":
+    if not x.structure.dtype.is_inexact:
         raise RuntimeError(
             "mean(): could not infer output dtype. Input dtype must be either a floating point or "
             f"complex dtype. Got: {NAMES[x.structure.dtype]}"
@@ -116,6 +118,11 @@ def var_node(x: Node, axes: tuple[int, ...], correction: float, keepdim: bool) -
     functions of x they are 0, so no gradient goes through them.
     """
     dtype, n = x.structure.dtype, count(x, axes)
+    if dtype.is_complex:
+        (a, mean_a), (b, mean_b) = (
+            var_node(part, axes, correction, keepdim) for part in (cx.real(x), cx.imag(x))
+        )
+        return ew.add(a, b), cx.complex_(mean_a, mean_b)
     x = ew.cast(x, dtype.compute)
     mu = mean_node(x, axes, True)
     off = ew.sub(x, mu)
@@ -141,7 +148,7 @@ def _var_args(
 ) -> tuple[tuple[int, ...], float]:
     if isinstance(dim, bool):
         dim, unbiased = None, dim
-    if x.structure.dtype.kind != "float":
+    if not x.structure.dtype.is_inexact:
         raise RuntimeError(f"{name} only support floating point and complex dtypes")
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
@@ -352,7 +359,7 @@ def nansum(
 ) -> Tensor:
     """The sum, with NaN counted as 0."""
     x = input._node()
-    if x.structure.dtype.kind == "float":
+    if x.structure.dtype.is_inexact:
         x = ew.where(ew.isnan(x), ew.const_like(x, 0), x)
     x = _widened(x, dtype)
     return wrap(reduced(_SUM, x, axes_of(dim, len(x.shape)), keepdim))
@@ -418,6 +425,10 @@ def norm(
     x = to_float(input._node() if dtype is None else ew.cast(input._node(), dtype))
     axes = axes_of(dim, len(x.shape))
     p = 2 if p in ("fro", None) else p
+    if p == 2:
+        return wrap(_sqrt_flat_at_zero(reduced(_SUM, squared_magnitude(x), axes, keepdim)))
+    if x.dtype.is_complex:
+        x = magnitude(x)
     if p == math.inf or p == -math.inf:
         return wrap(reduced(_MAX if p > 0 else _MIN, ew.abs_(x), axes, keepdim))
     if p == 0:
@@ -425,9 +436,6 @@ def norm(
         return wrap(reduced(_SUM, nonzero, axes, keepdim))
     if p == 1:
         return wrap(reduced(_SUM, ew.abs_(x), axes, keepdim))
-    if p == 2:
-        total = reduced(_SUM, ew.mul(x, x), axes, keepdim)
-        return wrap(_sqrt_flat_at_zero(total))
     power = number(p, x.structure.dtype)
     total = reduced(_SUM, ew.pow_(ew.abs_(x), power), axes, keepdim)
     return wrap(ew.pow_(total, number(1 / p, x.structure.dtype)))

@@ -36,7 +36,7 @@ def _scan(op: Op, x: Node, dim: int, *attrs: Any) -> Node:
 def _summed(x: Node, dtype: DType | None) -> Node:
     """x in `dtype`, by default its own; integers and bools as int64."""
     if dtype is None:
-        dtype = x.dtype if x.dtype.is_floating_point else dtypes.int64
+        dtype = x.dtype if x.dtype.is_inexact else dtypes.int64
     return ew.cast(x, dtype)
 
 

@@ -147,7 +147,6 @@ def _matrices_transposed(x: Tensor) -> Tensor:
 
 Tensor.T = property(_reversed_axes, doc="The axes in reverse order.")  # type: ignore[attr-defined]
 Tensor.mT = property(_matrices_transposed, doc="The last two axes swapped.")  # type: ignore[attr-defined]
-Tensor.H = property(_matrices_transposed, doc="The last two axes swapped.")  # type: ignore[attr-defined]
 
 
 @both("movedim", "moveaxis")

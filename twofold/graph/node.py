@@ -27,6 +27,7 @@ class OpLike(Protocol):
     """What a node asks of its op (see `ops/base.py`)."""
 
     name: str
+    complex_rule: str
 
     def infer(self, types: list[Type], attrs: tuple) -> Type: ...
 
@@ -117,6 +118,7 @@ class Leaf:
     differentiable = False
     starts_gradient = False
     locates = False
+    complex_rule = "parts"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         raise InternalError("a leaf's type is given, not inferred")
@@ -216,7 +218,14 @@ def make(op: Any, inputs: tuple[Node, ...], attrs: tuple = ()) -> Node:
 
 def _infer(op: Any, inputs: tuple[Node, ...], attrs: tuple, table_key: tuple) -> Structure:
     rec = recorder
-    type_ = op.infer([x.structure.type for x in inputs], attrs)
+    types = [x.structure.type for x in inputs]
+    for t in types:
+        if t.dtype.kind == "complex" and not op.complex_rule:
+            raise RuntimeError(
+                f'[{op.name}] "{op.name}" is not implemented for {t.dtype}; try .real, .imag or '
+                ".abs()"
+            )
+    type_ = op.infer(types, attrs)
     if type_.n_bytes >= 1 << 63:
         raise RuntimeError(
             f"[{op.name}] Storage size calculation overflowed with sizes={list(type_.shape)}"
@@ -224,7 +233,7 @@ def _infer(op: Any, inputs: tuple[Node, ...], attrs: tuple, table_key: tuple) ->
     requires_grad = (
         rec.grad_enabled
         and op.differentiable
-        and type_.dtype.is_floating_point
+        and type_.dtype.is_inexact
         and any(x.structure.requires_grad for x in inputs)
     ) or op.starts_gradient
     # `refresh` looks for what was inferred, whatever the mode was then: the same structure is

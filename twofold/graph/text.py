@@ -30,7 +30,8 @@ from .node import LEAF, Node, postorder
 from .types import Type
 
 _NUMBER = ("dtype", "data")
-"""Parameters of the op that holds a constant: its dtype, and its bytes as float64 or int64."""
+"""Parameters of the op that holds a constant: its dtype, and its bytes as float64, int64 or
+complex128."""
 
 
 class Given:
@@ -135,8 +136,7 @@ def _leaf_text(node: Node) -> str:
 
 
 def _constant_value(attrs: tuple) -> Any:
-    wide = np.float64 if attrs[0].is_floating_point else np.int64
-    return np.frombuffer(attrs[1], wide)[0].item()
+    return np.frombuffer(attrs[1], attrs[0].widest)[0].item()
 
 
 def _value_text(value: Any) -> str:
@@ -232,8 +232,8 @@ class _Parser:
 
     def _constant(self, dtype: DType, expression: ast.Call) -> Node:
         op = next(op for op in self.ops.values() if op.params == _NUMBER)
-        wide = np.float64 if dtype.is_floating_point else np.int64
-        return graph.make(op, (), (dtype, wide(_value(expression.args[0])).tobytes()))
+        data = dtype.widest(_value(expression.args[0])).tobytes()
+        return graph.make(op, (), (dtype, data))
 
 
 _DTYPES = {dtype.name: dtype for dtype in dtypes.ALL}

@@ -117,6 +117,11 @@ class Lowering:
             return self.lower(x, (index[0], *inside, index[-1]), guard)
         if op.name == "reshape":
             return self._reshape(node, index, guard)
+        if op.name in ("as_real", "as_complex"):
+            number = self.number(x)
+            if number is None:
+                raise Cut(x)
+            return self._load(node, number, affine.contiguous(node.shape), index, guard)
         if op.name == "pad":
             return self._pad(node, index, guard)
         if op.name == "gather":

@@ -56,6 +56,9 @@ def images(node: Node) -> tuple[Node, ...]:
     return node.inputs[:count]
 
 
+SHARING = frozenset(["reshape", "as_real", "as_complex"])
+"""Ops whose result is their input's memory."""
+
 HEAVY = frozenset(
     "exp exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan sinh cosh tanh asinh "
     "acosh atanh erf erfc erfinv lgamma digamma sigmoid pow atan2 hypot random_bits".split()
@@ -127,8 +130,8 @@ class Partition:
 
 
 def strip(node: Node) -> Node:
-    """The node whose memory a reshaped one shares."""
-    while node.structure.op.name == "reshape" and node.value is None:
+    """The node whose memory a reshaped one shares, or one that sees complex numbers as pairs."""
+    while node.structure.op.name in SHARING and node.value is None:
         node = node.inputs[0]
     return node
 

@@ -1,3 +1,3 @@
 """The primitives, each defined in one place, in a file per family."""
 
-from . import contract, elementwise, index, movement, reduce, scan, sort, window
+from . import complex, contract, elementwise, index, movement, reduce, scan, sort, window

@@ -30,6 +30,12 @@ class Op:
     "reduce", "movement", or the name of the template that implements it. `differentiable` is False
     where no gradient flows (comparisons, indices). `locates` records the user's line in each node,
     for ops whose inputs may be wrong only at run time.
+
+    `complex_rule` tells how complex values are split into real ones (`passes/complex.py`): "" if
+    the op takes none; "parts" if it acts on each part alone; "product" if it is bilinear in its
+    first two inputs; "holomorphic" or "mixed" if the pass has a formula of its own. Gradients of
+    "product" and "holomorphic" ops are written as of real numbers, and conjugated where they are
+    used (`autograd/reverse.py`); the others state PyTorch's convention themselves.
     """
 
     name: str = ""
@@ -38,6 +44,7 @@ class Op:
     differentiable: bool = True
     starts_gradient: bool = False
     locates: bool = False
+    complex_rule: str = ""
 
     infer: Callable[..., Type]
     gradient: Callable[..., Sequence[Node | None]]

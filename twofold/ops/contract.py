@@ -29,7 +29,8 @@ def _round(wide: np.ndarray, out: Type) -> np.ndarray:
 
 
 def _wide(x: np.ndarray) -> np.ndarray:
-    return x.astype(np.float64) if x.dtype.kind == "f" else x
+    wide = {"f": np.float64, "c": np.complex128}.get(x.dtype.kind)
+    return x if wide is None else x.astype(wide)
 
 
 class Matmul(Op):
@@ -38,6 +39,7 @@ class Matmul(Op):
 
     name = "matmul"
     kind = "matmul"
+    complex_rule = "product"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         a, b = types
@@ -75,6 +77,7 @@ class Matmul(Op):
 
 class _Convolution(Op):
     params: tuple[str, ...] = ("stride", "padding", "dilation", "groups")
+    complex_rule = "product"
 
     def batch(
         self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int

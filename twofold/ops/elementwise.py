@@ -51,11 +51,11 @@ class Elementwise(Op):
         """Raise RuntimeError unless the dtypes are ones that this op takes."""
         require_same_dtype(self.name, types)
         dtype = types[0].dtype
-        if self.accepts == "float" and not dtype.is_floating_point:
+        if self.accepts == "float" and not dtype.is_inexact:
             raise RuntimeError(f"[{self.name}] takes floating-point values; got {dtype}")
-        if self.accepts == "integer" and dtype.is_floating_point:
+        if self.accepts == "integer" and dtype.is_inexact:
             raise RuntimeError(f"[{self.name}] takes integers or bools; got {dtype}")
-        if self.accepts == "whole" and (dtype.is_floating_point or dtype.kind == "bool"):
+        if self.accepts == "whole" and (dtype.is_inexact or dtype.kind == "bool"):
             raise RuntimeError(f"[{self.name}] takes integers; got {dtype}")
         if self.accepts == "number" and dtype.kind == "bool":
             raise RuntimeError(f"[{self.name}] does not take bools; try .to(twofold.int64)")
@@ -114,6 +114,7 @@ class Constant(Op):
     name = "constant"
     params = ("dtype", "data")
     kind = "elementwise"
+    complex_rule = "mixed"
     differentiable = False
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
@@ -131,10 +132,9 @@ class Constant(Op):
         """The constant as a body."""
         return scalar.const(self.value(attrs), attrs[0])
 
-    def value(self, attrs: tuple) -> float | int | bool:
+    def value(self, attrs: tuple) -> complex | float | int | bool:
         """The number itself."""
-        wide = np.float64 if attrs[0].is_floating_point else np.int64
-        return np.frombuffer(attrs[1], wide)[0].item()
+        return np.frombuffer(attrs[1], attrs[0].widest)[0].item()
 
     def reference(
         self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
@@ -147,10 +147,9 @@ CONSTANT = register(Constant())
 _constants: dict[tuple, Node] = {}
 
 
-def constant(value: float, dtype: DType) -> Node:
+def constant(value: complex, dtype: DType) -> Node:
     """The number `value` as a 0-d node, known to the compiler."""
-    wide = np.float64 if dtype.is_floating_point else np.int64
-    data = wide(value).tobytes()
+    data = dtype.widest(value).tobytes()
     found = _constants.get((dtype, data))
     # One that a user looked at has its value, and so is a leaf of later graphs, not a constant.
     if found is None or found.value is not None:
@@ -162,9 +161,9 @@ SPECIAL = frozenset([0, 1, -1, 2, 0.5])
 """Numbers worth a kernel of their own; all others are run-time inputs."""
 
 
-def number(value: float, dtype: DType) -> Node:
+def number(value: complex, dtype: DType) -> Node:
     """A Python number as a 0-d node: a run-time input, unless it is one of `SPECIAL`."""
-    if value in SPECIAL:
+    if value in SPECIAL or dtype.kind == "complex":
         return constant(value, dtype)
     return leaf(value, Type((), dtype), scalar=True)
 
@@ -195,6 +194,7 @@ def _define(
     accepts: str = "any",
     result: str | DType = "same",
     params: tuple[str, ...] = (),
+    complex_rule: str = "",
 ) -> Callable[..., Node]:
     """Register an elementwise op; gives the function that makes its nodes."""
     members: dict[str, object] = {
@@ -205,6 +205,7 @@ def _define(
         "accepts": accepts,
         "result": result,
         "params": params,
+        "complex_rule": complex_rule,
         "differentiable": rule is not None,
         "rule": staticmethod(rule if rule is not None else _none),
     }
@@ -233,9 +234,23 @@ def const_like(x: Node, value: float) -> Node:
 
 # Arithmetic. In the rules g is the cotangent of the output, y the node itself, a, b, x its inputs.
 
-add = _define("add", 2, _call("add"), lambda y, g, a, b: (g, g), "y = a + b.", accepts="number")
+add = _define(
+    "add",
+    2,
+    _call("add"),
+    lambda y, g, a, b: (g, g),
+    "y = a + b.",
+    accepts="number",
+    complex_rule="parts",
+)
 sub = _define(
-    "sub", 2, _call("sub"), lambda y, g, a, b: (g, neg(g)), "y = a - b.", accepts="number"
+    "sub",
+    2,
+    _call("sub"),
+    lambda y, g, a, b: (g, neg(g)),
+    "y = a - b.",
+    accepts="number",
+    complex_rule="parts",
 )
 mul = _define(
     "mul",
@@ -247,6 +262,7 @@ mul = _define(
     ),
     "y = a * b.",
     accepts="number",
+    complex_rule="product",
 )
 div = _define(
     "div",
@@ -258,8 +274,17 @@ div = _define(
     ),
     "y = a / b.",
     accepts="float",
+    complex_rule="holomorphic",
 )
-neg = _define("neg", 1, _call("neg"), lambda y, g, x: (neg(g),), "y = -x.", accepts="number")
+neg = _define(
+    "neg",
+    1,
+    _call("neg"),
+    lambda y, g, x: (neg(g),),
+    "y = -x.",
+    accepts="number",
+    complex_rule="parts",
+)
 abs_ = _define(
     "abs", 1, _call("abs"), lambda y, g, x: (mul(g, sign(x)),), "y = |x|.", accepts="number"
 )
@@ -281,12 +306,22 @@ def _pow_rule(y: Node, g: Node, a: Node, b: Node) -> tuple[Node | None, Node | N
         slope = mul(b, pow_(a, sub(b, one)))
         da = mul(g, where(eq(b, zero), zero, slope))
     if b.requires_grad:
-        at_zero = and_(eq(a, zero), ge(b, zero))
+        at_zero = eq(a, zero)
+        if b.dtype.kind != "complex":
+            at_zero = and_(at_zero, ge(b, zero))
         db = mul(g, where(at_zero, zero, mul(y, log(where(at_zero, one, a)))))
     return da, db
 
 
-pow_ = _define("pow", 2, _call("pow"), _pow_rule, "y = a^b.", accepts="float")
+pow_ = _define(
+    "pow",
+    2,
+    _call("pow"),
+    _pow_rule,
+    "y = a^b.",
+    accepts="float",
+    complex_rule="holomorphic",
+)
 floordiv = _define(
     "floordiv",
     2,
@@ -359,13 +394,27 @@ lt = _define("lt", 2, _call("lt"), None, "y = a < b.", result=dtypes.bool_)
 le = _define("le", 2, _call("le"), None, "y = a <= b.", result=dtypes.bool_)
 gt = _define("gt", 2, _call("gt"), None, "y = a > b.", result=dtypes.bool_)
 ge = _define("ge", 2, _call("ge"), None, "y = a >= b.", result=dtypes.bool_)
-eq = _define("eq", 2, _call("eq"), None, "y = a == b.", result=dtypes.bool_)
-ne = _define("ne", 2, _call("ne"), None, "y = a != b.", result=dtypes.bool_)
+eq = _define("eq", 2, _call("eq"), None, "y = a == b.", result=dtypes.bool_, complex_rule="mixed")
+ne = _define("ne", 2, _call("ne"), None, "y = a != b.", result=dtypes.bool_, complex_rule="mixed")
 isnan = _define(
-    "isnan", 1, _call("isnan"), None, "y = x is NaN.", accepts="float", result=dtypes.bool_
+    "isnan",
+    1,
+    _call("isnan"),
+    None,
+    "y = x is NaN.",
+    accepts="float",
+    result=dtypes.bool_,
+    complex_rule="mixed",
 )
 isinf = _define(
-    "isinf", 1, _call("isinf"), None, "y = x is infinite.", accepts="float", result=dtypes.bool_
+    "isinf",
+    1,
+    _call("isinf"),
+    None,
+    "y = x is infinite.",
+    accepts="float",
+    result=dtypes.bool_,
+    complex_rule="mixed",
 )
 isfinite = _define(
     "isfinite",
@@ -375,6 +424,7 @@ isfinite = _define(
     "y = x is neither infinite nor NaN.",
     accepts="float",
     result=dtypes.bool_,
+    complex_rule="mixed",
 )
 signbit = _define(
     "signbit",
@@ -400,6 +450,9 @@ shr = _define(
 # Functions of one float.
 
 
+_REAL_ONLY = frozenset("cbrt erf erfc erfinv lgamma digamma".split())
+
+
 def _unary(name: str, slope: Callable[[Node, Node], Node], doc: str) -> Callable[[Node], Node]:
     """An op of one float whose gradient is g * slope(x, y)."""
     return _define(
@@ -409,6 +462,7 @@ def _unary(name: str, slope: Callable[[Node, Node], Node], doc: str) -> Callable
         lambda y, g, x: (mul(g, slope(x, y)),),
         doc,
         accepts="float",
+        complex_rule="" if name in _REAL_ONLY else "holomorphic",
     )
 
 
@@ -427,6 +481,14 @@ def _inverse(x: Node) -> Node:
 def _gauss(x: Node) -> Node:
     """2 / sqrt(pi) exp(-x^2), the derivative of erf."""
     return mul(const_like(x, 2 / math.sqrt(math.pi)), exp(neg(mul(x, x))))
+
+
+def _acosh_slope(x: Node) -> Node:
+    """1 / sqrt(x^2 - 1); of complex numbers as two roots, which have the branch cuts of acosh."""
+    one = const_like(x, 1)
+    if x.dtype.is_complex:
+        return mul(rsqrt(sub(x, one)), rsqrt(add(x, one)))
+    return rsqrt(sub(mul(x, x), one))
 
 
 exp = _unary("exp", lambda x, y: y, "y = e^x.")
@@ -455,9 +517,7 @@ sinh = _unary("sinh", lambda x, y: cosh(x), "y = (e^x - e^-x) / 2.")
 cosh = _unary("cosh", lambda x, y: sinh(x), "y = (e^x + e^-x) / 2.")
 tanh = _unary("tanh", lambda x, y: _one_minus_square(y), "y = sinh x / cosh x.")
 asinh = _unary("asinh", lambda x, y: rsqrt(_one_plus_square(x)), "y = log(x + sqrt(x^2 + 1)).")
-acosh = _unary(
-    "acosh", lambda x, y: rsqrt(sub(mul(x, x), const_like(x, 1))), "y = log(x + sqrt(x^2 - 1))."
-)
+acosh = _unary("acosh", lambda x, y: _acosh_slope(x), "y = log(x + sqrt(x^2 - 1)).")
 atanh = _unary("atanh", lambda x, y: _inverse(_one_minus_square(x)), "y = log((1+x)/(1-x)) / 2.")
 erf = _unary("erf", lambda x, y: _gauss(x), "y = 2/sqrt(pi) times the integral of e^-t^2 to x.")
 erfc = _unary("erfc", lambda x, y: neg(_gauss(x)), "y = 1 - erf x.")
@@ -546,6 +606,7 @@ class Where(Elementwise):
 
     name = "where"
     arity = 3
+    complex_rule = "parts"
 
     @staticmethod
     def body(condition: Expr, a: Expr, b: Expr) -> Expr:
@@ -593,6 +654,7 @@ class Cast(Elementwise):
 
     name = "cast"
     params = ("dtype",)
+    complex_rule = "mixed"
 
     @staticmethod
     def body(x: Expr, dtype: DType) -> Expr:
@@ -603,7 +665,7 @@ class Cast(Elementwise):
 
     @staticmethod
     def rule(y: Node, g: Node, x: Node) -> tuple[Node | None, ...]:
-        return (cast(g, x.dtype) if x.dtype.is_floating_point else None,)
+        return (cast(g, x.dtype) if x.dtype.is_inexact else None,)
 
 
 _CAST = register(Cast())
@@ -681,6 +743,7 @@ class Detach(Elementwise):
 
     name = "detach"
     differentiable = False
+    complex_rule = "parts"
 
     @staticmethod
     def body(x: Expr) -> Expr:

@@ -136,6 +136,7 @@ class Gather(Op):
     """
 
     name = "gather"
+    complex_rule = "parts"
     params = ("batch_rank",)
     kind = "gather"
 
@@ -262,6 +263,7 @@ class ScatterAdd(Scatter):
     the order of s. x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
 
     name = "scatter_add"
+    complex_rule = "parts"
     function = "add"
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
@@ -274,6 +276,7 @@ class ScatterSet(Scatter):
     x: (B, N, R), v: (B, S, R), i: (B, S) int64 in range."""
 
     name = "scatter_set"
+    complex_rule = "parts"
     function = "set"
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
@@ -416,6 +419,7 @@ class MaskedSelect(Compact):
     """
 
     name = "masked_select"
+    complex_rule = "parts"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         mask, x = types

@@ -22,6 +22,7 @@ class Reshape(Op):
     name = "reshape"
     params = ("shape",)
     kind = "movement"
+    complex_rule = "parts"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         (x,), (shape,) = types, attrs
@@ -52,6 +53,7 @@ class Permute(Op):
     name = "permute"
     params = ("axes",)
     kind = "movement"
+    complex_rule = "parts"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         (x,), (axes,) = types, attrs
@@ -82,6 +84,7 @@ class Expand(Op):
     name = "expand"
     params = ("shape",)
     kind = "movement"
+    complex_rule = "parts"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         (x,), (shape,) = types, attrs
@@ -122,6 +125,7 @@ class Slice(Op):
     name = "slice"
     params = ("bounds",)
     kind = "movement"
+    complex_rule = "parts"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         (x,), (bounds,) = types, attrs
@@ -153,6 +157,7 @@ class SlicePut(Op):
     name = "slice_put"
     params = ("bounds",)
     kind = "slice_put"
+    complex_rule = "parts"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         (x, v), (bounds,) = types, attrs
@@ -194,6 +199,7 @@ class Pad(Op):
     name = "pad"
     params = ("widths",)
     kind = "pad"
+    complex_rule = "parts"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         (x, value), (widths,) = types, attrs
@@ -233,6 +239,7 @@ class Concatenate(Op):
     name = "concatenate"
     params = ("axis",)
     kind = "concatenate"
+    complex_rule = "parts"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         (axis,) = attrs

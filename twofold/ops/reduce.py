@@ -103,6 +103,7 @@ class Sum(Reduce):
     name = "sum"
     accepts_bool = False
     rounds = True
+    complex_rule = "parts"
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
         return (spread(g, node.inputs[0].shape, node.attrs[0]),)
@@ -111,7 +112,7 @@ class Sum(Reduce):
         self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
     ) -> np.ndarray:
         with np.errstate(all="ignore"):
-            wide = arrays[0].astype(np.float64) if out.dtype.is_floating_point else arrays[0]
+            wide = arrays[0].astype(out.dtype.widest) if out.dtype.is_inexact else arrays[0]
             total = np.sum(wide, axis=attrs[0], dtype=wide.dtype)
             return rounded(np.asarray(total).astype(held_dtype(out.dtype)), out.dtype)
 
@@ -122,6 +123,7 @@ class Prod(Reduce):
     name = "prod"
     accepts_bool = False
     rounds = True
+    complex_rule = "holomorphic"
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
         """The product of the others is that of those before times that of those after: no division,
@@ -139,7 +141,7 @@ class Prod(Reduce):
         self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
     ) -> np.ndarray:
         with np.errstate(all="ignore"):
-            wide = arrays[0].astype(np.float64) if out.dtype.is_floating_point else arrays[0]
+            wide = arrays[0].astype(out.dtype.widest) if out.dtype.is_inexact else arrays[0]
             product = np.prod(wide, axis=attrs[0], dtype=wide.dtype)
             return rounded(np.asarray(product).astype(held_dtype(out.dtype)), out.dtype)
 

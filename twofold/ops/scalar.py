@@ -141,10 +141,13 @@ def _is(a: object, b: object) -> bool:
     return a is b
 
 
-def const(value: float, dtype: DType) -> Expr:
+def const(value: complex, dtype: DType) -> Expr:
     """The constant `value` of type `dtype`."""
     if dtype.kind == "bool":
         return make("const", (), dtype, bool(value))
+    if dtype.kind == "complex":
+        return make("const", (), dtype, complex(value))
+    assert not isinstance(value, complex)
     return make("const", (), dtype, float(value) if dtype.is_floating_point else int(value))
 
 

@@ -79,7 +79,9 @@ def _apply(expr: Expr, args: list[np.ndarray]) -> np.ndarray:
         return to_held(bits, expr.dtype)
     if expr.op == "nextafter" and expr.dtype.compute is not expr.dtype:
         return _next_after_narrow(args[0], args[1], expr.dtype)
-    if expr.op in _FLOAT_AND_INTEGER and expr.args[0].dtype.is_floating_point:
+    if expr.op in _COMPLEX and expr.dtype.is_complex:
+        result = _COMPLEX[expr.op](*args)
+    elif expr.op in _FLOAT_AND_INTEGER and expr.args[0].dtype.is_floating_point:
         result = _FLOAT_AND_INTEGER[expr.op](*args)
     else:
         result = FUNCTIONS[expr.op](*args)
@@ -92,7 +94,9 @@ def _apply(expr: Expr, args: list[np.ndarray]) -> np.ndarray:
 def _cast(x: np.ndarray, source: DType, to: DType) -> np.ndarray:
     if to.kind == "bool":
         return np.asarray(x != 0)
-    if source.is_floating_point and not to.is_floating_point:
+    if source.is_complex and not to.is_complex:
+        x, source = np.real(x), source.to_real()
+    if source.is_floating_point and not to.is_inexact:
         # As compiled code does it: saturating in 32 bits (64 for int64); the low ones stay.
         bits = 63 if to is dtypes.int64 else 31
         limit = 2.0**bits
@@ -241,3 +245,9 @@ _FLOAT_AND_INTEGER: dict[str, Callable[..., Any]] = {
     "floormod": np.mod,
 }
 """Operations whose meaning on floats differs from that on integers."""
+
+_COMPLEX: dict[str, Callable[..., Any]] = {
+    "exp2": lambda x: np.exp(x * math.log(2)),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+}
+"""Operations that NumPy has not, or that differ, for complex numbers."""

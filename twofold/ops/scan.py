@@ -64,7 +64,9 @@ class Scan(Op):
 
 def accumulator(dtype: DType) -> DType:
     """The type that a sum, product or recurrence of `dtype` accumulates in."""
-    return dtypes.float64 if dtype is dtypes.float32 else dtype.compute
+    if dtype is dtypes.float32:
+        return dtypes.float64
+    return dtypes.complex128 if dtype.is_complex else dtype.compute
 
 
 def _shifted(y: Node, reverse: bool, first: float) -> Node:
@@ -79,6 +81,7 @@ class CumSum(Scan):
     """y[b, n, r] = the sum of x[b, m, r] over m <= n (with reverse, m >= n); (B, N, R)."""
 
     name = "cumsum"
+    complex_rule = "parts"
     function = "add"
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
@@ -96,6 +99,7 @@ class CumProd(Scan):
     """
 
     name = "cumprod"
+    complex_rule = "holomorphic"
     function = "mul"
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
@@ -116,6 +120,7 @@ class Recurrence(Scan):
     """
 
     name = "recurrence"
+    complex_rule = "holomorphic"
     function = "linear"
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:

@@ -33,6 +33,7 @@ class Windows(Op):
     """y[n, s, k, c] = x[n, s stride + k dilation, c]: (N, *S, C) to (N, *S', *K, C)."""
 
     name = "windows"
+    complex_rule = "parts"
     params = ("kernel", "stride", "dilation")
     kind = "movement"
 
@@ -73,6 +74,7 @@ class Fold(Op):
     (N, *S', *K, C) to (N, *S, C), where `spatial` is S."""
 
     name = "fold"
+    complex_rule = "parts"
     params = ("spatial", "kernel", "stride", "dilation")
     kind = "fold"
 
@@ -101,7 +103,7 @@ class Fold(Op):
     ) -> np.ndarray:
         g, (_, kernel, stride, dilation) = arrays[0], attrs
         rank = len(kernel)
-        y = np.zeros(out.shape, np.float64 if g.dtype.kind == "f" else g.dtype)
+        y = np.zeros(out.shape, out.dtype.widest if out.dtype.is_inexact else g.dtype)
         sizes = g.shape[1 : 1 + rank]
         for k in offsets(kernel):
             part = g[:, *(slice(None),) * rank, *k]

@@ -10,6 +10,7 @@ from ..graph.node import Node, recorder
 from ..graph.text import Graph
 from ..graph.verify import verify
 from ..ops.base import registry
+from .complex import split_complex
 from .expand import expand
 from .layout import pull_permutes
 from .simplify import simplify
@@ -17,6 +18,7 @@ from .transpose import transpose_products
 from .vectors import products_of_vectors
 
 PASSES = (
+    split_complex,
     simplify,
     products_of_vectors,
     transpose_products,
