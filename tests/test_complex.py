@@ -147,6 +147,7 @@ def test_movement_and_reductions_match_pytorch(name: str) -> None:
     np.testing.assert_allclose(got.numpy(), expected.resolve_conj().numpy(), rtol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore:ComplexHalf")
 def test_promotion_is_pytorchs() -> None:
     torch = pytest.importorskip("torch")
     names = "bool uint8 int64 float16 float32 float64 complex64 complex128".split()
