@@ -11,7 +11,7 @@ from ..graph.node import Node
 from ..ops import complex as cx
 from ..ops import elementwise as ew
 from ..ops.custom import identity
-from ..tensor import NAMES, Tensor, broadcast_to, wrap
+from ..tensor import NAMES, Tensor, wrap
 from ._registry import both, function, method
 from .arithmetic import to_float
 
