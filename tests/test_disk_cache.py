@@ -24,6 +24,8 @@ from twofold.machine import target_for
 from twofold.runtime import disk_cache
 from twofold.runtime.disk_cache import DiskCache
 
+pytestmark = pytest.mark.native
+
 KEY = "0123456789abcdef" * 2
 
 PROGRAM = textwrap.dedent(

@@ -128,6 +128,7 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)\n```", text, re.S)
 
 
+@pytest.mark.native
 def test_one_step_is_written_as_it_is_made(one_step: tuple[ModuleType, str]) -> None:
     """What users see (program, nodes, gradient, loss) to the letter; how it is compiled today may
     have moved on: `python docs/one_step.py` writes it anew."""

@@ -11,6 +11,8 @@ from twofold.kernels import loop_memory, loop_schedule
 from twofold.kernels.launch import Scratch
 from twofold.kernels.loops import LoopKernel
 
+pytestmark = pytest.mark.native
+
 RANDOM = np.random.default_rng(0)
 
 

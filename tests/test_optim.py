@@ -327,7 +327,7 @@ def _compiles(name: str, options: dict, steps: int) -> list[int]:
     return counts
 
 
-@pytest.mark.skipif(tf.config.current().backend != "native", reason="counts programs")
+@pytest.mark.native
 @pytest.mark.parametrize("row", [r for r in ROWS if r[0] != "LBFGS"], ids=_id)
 def test_no_step_after_the_second_compiles(row: tuple[str, dict]) -> None:
     counts = _compiles(*row, 12)
@@ -336,7 +336,7 @@ def test_no_step_after_the_second_compiles(row: tuple[str, dict]) -> None:
     assert counts[0] == counts[-1] or has_late_state
 
 
-@pytest.mark.skipif(tf.config.current().backend != "native", reason="counts programs")
+@pytest.mark.native
 def test_corrections_that_reach_one_compile_nothing() -> None:
     """1 - beta^t becomes 1, for which arithmetic is specialised, but not here."""
     counts = _compiles("Adam", {"lr": 0.01, "betas": (0.1, 0.2)}, 40)

@@ -131,7 +131,7 @@ for _ in range(4):
 """
 
 
-@pytest.mark.skipif(tf.config.current().backend != "native", reason="counts programs")
+@pytest.mark.native
 def test_the_first_step_of_a_process_has_the_structure_of_all() -> None:
     """Initial values are one program, and all steps another."""
     done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, check=True)

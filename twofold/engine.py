@@ -435,7 +435,11 @@ def _run_reference(roots: list[Node]) -> None:
     """Run by the NumPy references; every node that a later backward may need keeps its value."""
     wanted = list({id(n): n for n in [*roots, *_candidates(roots)]}.values())
     given = {id(n): array_of(n) for n in postorder(roots, pending_only=True) if n.value is not None}
-    for node, value in zip(wanted, interpret.evaluate(wanted, given), strict=True):
+    try:
+        values = interpret.evaluate(wanted, given)
+    except MemoryError as error:
+        raise RuntimeError(f"[cpu] not enough memory: {error}; try smaller sizes") from None
+    for node, value in zip(wanted, values, strict=True):
         node.value = from_numpy(value, node.dtype).value
 
 
