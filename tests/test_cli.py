@@ -201,3 +201,18 @@ def test_the_main_job(tmp_path):
     history = Checkpoint.load(tmp_path / "run" / "checkpoint.safetensors").metadata["history"]
     assert history["accuracy"][-1] >= 0.985
     assert len(history["loss"]) == 20 * 63
+
+
+def test_the_package_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "twofold", "doctor", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "twofold doctor" in done.stdout
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "twofold", "doctor"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 0

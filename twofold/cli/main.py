@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -67,14 +68,15 @@ def _run(command: object, parser: Parser, rest: list[str]) -> int:
         return command.run(options)  # type: ignore[attr-defined]
     except UserError as error:
         return _fault(parser, error)
+    except BrokenPipeError:  # as of `| head`; what is left to say goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fault(parser, f"{where}{error.strerror or error}")
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        return 0
 
 
 def _fault(parser: Parser, message: object) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import struct
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -95,10 +94,8 @@ class Plan:
         self._bases[0] = start + error
         self._bases[2] = start + scalars
         self._arena_bytes = arena_bytes
-        self.n_launches = n
         alone = all(launch.grain >= launch.items for launch in launches)
-        self._header = (ctypes.c_int64 * 5).from_address(start)
-        self._header[:] = [n, start + table, start + bases, 0, alone]
+        (ctypes.c_int64 * 4).from_address(start)[:] = [n, start + table, start + bases, alone]
 
     def run(
         self,
@@ -120,28 +117,6 @@ class Plan:
                 code, value, extent, launch = self._error
                 self._error[:] = [0, 0, 0, 0]
                 raise KernelError(code, value, extent, launch)
-
-    def run_timed(
-        self,
-        pool: Pool,
-        addresses: Iterable[tuple[int, int]],
-        scalars: Iterable[tuple[int, float, str]] = (),
-    ) -> list[float]:
-        """Run, meeting after each launch; gives the seconds of each."""
-        times = np.zeros(max(1, self.n_launches), np.int64)
-        self._header[3] = times.ctypes.data
-        try:
-            begin = time.perf_counter()
-            self.run(pool, addresses, scalars)
-            seconds = time.perf_counter() - begin
-        finally:
-            self._header[3] = 0
-        if self.n_launches < 2:
-            return [seconds] * self.n_launches
-        ticks = np.diff(times)
-        mean = ticks.mean() if len(ticks) else 0
-        ticks = np.concatenate([[mean], ticks]).astype(float)
-        return list(ticks / max(ticks.sum(), 1) * seconds)
 
 
 def pack_scalar(into: Any, position: int, value: float, dtype: str) -> None:

@@ -2,9 +2,9 @@
 
 A team is 256 bytes: @0 i32 generation, @4 i32 whether the plan is open, @64 i32 workers inside, @68
 i32 workers asleep, @128 pointer to the plan, @136 i64 size of the team. A plan is 128 bytes: @0 i64
-launches, @8 table, @16 bases, @24 times or null, @32 i64 whether the caller walks it alone, @64 i64
-items done. An entry of the table is 128 bytes: @0 function, @8 words, @16 items, @24 grain, @32 i64
-items done by the end of this launch if all threads meet then, else 0, @64 next item.
+launches, @8 table, @16 bases, @24 i64 whether the caller walks it alone, @64 i64 items done. An
+entry of the table is 128 bytes: @0 function, @8 words, @16 items, @24 grain, @32 i64 items done by
+the end of this launch if all threads meet then, else 0, @64 next item.
 
 Threads meet where the count of items done says that all work before is finished, not where a number
 of threads has arrived. So a worker that the system has not woken, or has put aside, is waited for
@@ -53,7 +53,6 @@ def text(machine: str, is_linux: bool) -> str:
 _SOURCE = r"""
 declare i64 @syscall(i64, ...)
 declare i32 @sched_yield()
-declare i64 @llvm.readcyclecounter()
 $DECLARE
 
 define void @twofold_worker(ptr %team, i64 %worker) {
@@ -113,7 +112,7 @@ reset:
   %n = load i64, ptr %plan
   %table.p = getelementptr i8, ptr %plan, i64 8
   %table = load ptr, ptr %table.p
-  %alone.p = getelementptr i8, ptr %plan, i64 32
+  %alone.p = getelementptr i8, ptr %plan, i64 24
   %alone = load i64, ptr %alone.p
   %finished.p = getelementptr i8, ptr %plan, i64 64
   store i64 0, ptr %finished.p
@@ -180,16 +179,10 @@ entry:
   %table = load ptr, ptr %table.p
   %bases.p = getelementptr i8, ptr %plan, i64 16
   %bases = load ptr, ptr %bases.p
-  %times.p = getelementptr i8, ptr %plan, i64 24
-  %times = load ptr, ptr %times.p
   %finished.p = getelementptr i8, ptr %plan, i64 64
-  %timed.any = icmp ne ptr %times, null
-  %is.first = icmp eq i64 %worker, 0
-  %timed = and i1 %timed.any, %is.first
   br label %launch
 launch:
   %i = phi i64 [ 0, %entry ], [ %i.next, %next ]
-  %total = phi i64 [ 0, %entry ], [ %total.next, %next ]
   %more = icmp ult i64 %i, %n
   br i1 %more, label %begin, label %out
 begin:
@@ -205,7 +198,6 @@ begin:
   %goal.p = getelementptr i8, ptr %e, i64 32
   %goal = load i64, ptr %goal.p
   %counter.p = getelementptr i8, ptr %e, i64 64
-  %total.next = add i64 %total, %items
   br label %take
 take:
   %own = phi i64 [ 0, %begin ], [ %own.next, %work ]
@@ -227,13 +219,12 @@ report:
   %before = atomicrmw add ptr %finished.p, i64 %own acq_rel
   br label %reported
 reported:
-  %meet.goal = select i1 %timed.any, i64 %total.next, i64 %goal
   br label %meet.look
 meet.look:
   %spins = phi i32 [ 0, %reported ], [ %spins.next, %meet.again ]
   %finished = load atomic i64, ptr %finished.p acquire, align 8
-  %ready = icmp sge i64 %finished, %meet.goal
-  br i1 %ready, label %met, label %meet.wait
+  %ready = icmp sge i64 %finished, %goal
+  br i1 %ready, label %next, label %meet.wait
 meet.wait:
   $PAUSE
   %spins.next = add i32 %spins, 1
@@ -244,13 +235,6 @@ meet.yield:
   br label %meet.again
 meet.again:
   br label %meet.look
-met:
-  br i1 %timed, label %stamp, label %next
-stamp:
-  %slot = getelementptr i64, ptr %times, i64 %i
-  %now = call i64 @llvm.readcyclecounter()
-  store i64 %now, ptr %slot
-  br label %next
 next:
   %i.next = add i64 %i, 1
   br label %launch
