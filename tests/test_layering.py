@@ -19,7 +19,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("codegen",),
     ("engine",),
     (
-        "autograd_api", "autograd_function", "capture", "creation", "custom_function",
+        "anomaly", "autograd_api", "autograd_function", "capture", "creation", "custom_function",
         "explanation", "functional", "functions", "gradcheck", "indexing", "printing", "replay",
         "settings", "tensor", "windows",
     ),

@@ -4,6 +4,7 @@ from importlib import import_module as _import_module
 from typing import Any as _Any
 
 from . import (
+    anomaly,
     autograd,
     autograd_api,
     creation,
@@ -76,11 +77,25 @@ globals().update(_functions)
 
 for _module, _names in (
     (autograd_api, "backward enable_grad grad inference_mode no_grad set_grad_enabled"),
+    (anomaly, "detect_anomaly set_detect_anomaly"),
     (custom_function, "Function once_differentiable"),
     (gradcheck, "gradcheck gradgradcheck"),
 ):
     for _name in _names.split():
         setattr(autograd, _name, getattr(_module, _name))
+
+
+def _autograd_later(name: str) -> _Any:
+    """`autograd.functional` and `autograd.forward_ad`, loaded when they are first asked for."""
+    if name not in ("functional", "forward_ad"):
+        return _explain_missing(autograd.__name__, dir(autograd))(name)
+    module = _import_module(f".func.{_AUTOGRAD_LATER[name]}", __name__)
+    setattr(autograd, name, module)
+    return module
+
+
+_AUTOGRAD_LATER = {"functional": "autograd_functional", "forward_ad": "forward_ad"}
+autograd.__getattr__ = _autograd_later  # type: ignore[method-assign]
 
 _LATER = {
     "nn": "nn", "optim": "optim", "utils": "utils", "serialization": "serialization",

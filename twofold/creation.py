@@ -249,7 +249,9 @@ def arange(
     >>> arange(2, 8, 3)
     tensor([2, 5])
     """
-    if len(bounds) == 1:
+    if len(bounds) == 1 and end is not None:
+        start = bounds[0]
+    elif len(bounds) == 1:
         end = bounds[0]
     elif len(bounds) == 2:
         start, end = bounds

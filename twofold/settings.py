@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import config, dtypes
@@ -175,6 +176,37 @@ def set_default_tensor_type(t: Any) -> None:
             f"got {t}"
         )
     dtypes.set_default(_TYPES[name])
+
+
+# Arguments that all functions have which make tensors.
+
+
+def _with_hints(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f` with `layout`, `device`, `requires_grad` and hints about memory."""
+
+    @functools.wraps(f)
+    def apply(
+        *args: Any, layout: Any = None, device: Any = None, requires_grad: bool = False,
+        pin_memory: bool = False, memory_format: Any = None, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        if layout is not None and layout is not strided:
+            raise RuntimeError(f"[{f.__name__}] makes strided tensors; got layout={layout}")
+        if device is not None:
+            Device(device)
+        result = f(*args, **kwargs)
+        return result.requires_grad_() if requires_grad else result
+
+    return apply
+
+
+for _name in (
+    "arange empty empty_like eye full full_like linspace logspace normal ones ones_like rand "
+    "rand_like randint randint_like randn randn_like randperm scalar_tensor tril_indices "
+    "triu_indices zeros zeros_like"
+).split():
+    functions[_name] = _with_hints(functions[_name])
+for _name in "new_empty new_full new_ones new_zeros".split():
+    setattr(Tensor, _name, _with_hints(getattr(Tensor, _name)))
 
 
 # Questions.

@@ -17,24 +17,35 @@ def main() -> int:
     p.add_argument("--only", help="names of entries, with commas: shows them; writes no page")
     p.add_argument("--jobs", type=int, default=1, help="worker processes")
     p.add_argument("--json", help="write the results to a file")
+    p.add_argument("--resume", action="store_true", help="only entries that --json has not yet")
     p.add_argument("--from", dest="source", help="take the results from a file instead")
     p.add_argument("--page", default=str(PAGE), help="where to write the page")
     args = p.parse_args()
     from .page import summary, write
     from .run import Worker, run
 
-    if args.source:
-        results = json.loads(Path(args.source).read_text(encoding="utf-8"))
-    else:
-        chosen = None
-        if args.only:
-            wanted = set(args.only.split(","))
-            worker = Worker()
-            chosen = [n for n in worker.names if n.split(":")[1] in wanted]
-            worker.close()
-        results = run(chosen, args.jobs, lambda n, r: _show(n, r, bool(args.only)))
-    if args.json:
-        Path(args.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    known: dict[str, Any] = {}
+    if args.source or args.resume:
+        path = Path(args.source or args.json)
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not args.source:
+        worker = Worker()
+        wanted = set(args.only.split(",")) if args.only else None
+        chosen = [
+            n for n in worker.names
+            if n not in known and (wanted is None or n.split(":")[1] in wanted)
+        ]  # fmt: skip
+        worker.close()
+
+        def report(name: str, result: dict[str, Any]) -> None:
+            known[name] = result
+            _show(name, result, bool(args.only))
+            if args.json:  # after each, so that what is cut short keeps what it has
+                text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
+                Path(args.json).write_text(text, encoding="utf-8")
+
+        run(chosen, args.jobs, report)
+    results = dict(sorted(known.items()))
     if not args.only:
         write(results, Path(args.page))
         print(summary(results))

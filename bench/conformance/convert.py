@@ -85,7 +85,15 @@ class Converter:
         return found
 
     def _module(self, value: torch.nn.Module) -> Any:
-        made = getattr(tf.nn, type(value).__name__)()
+        kind, args = getattr(tf.nn, type(value).__name__), {}
+        if isinstance(value, (torch.nn.TransformerEncoderLayer, torch.nn.TransformerDecoderLayer)):
+            args = {
+                "d_model": value.self_attn.embed_dim, "nhead": value.self_attn.num_heads,
+                "dim_feedforward": value.linear1.out_features, "dropout": value.dropout.p,
+                "activation": function(value.activation), "norm_first": value.norm_first,
+                "batch_first": value.self_attn.batch_first,
+            }  # fmt: skip
+        made = kind(**args)
         made.load_state_dict({k: self(v) for k, v in value.state_dict().items()})
         return made
 
@@ -171,6 +179,7 @@ def as_array(x: Any) -> np.ndarray:
     x = x.detach()
     if isinstance(x, torch.Tensor):
         x = x.to_dense() if x.layout is not torch.strided else x
+        x = torch.zeros_like(x, memory_format=torch.contiguous_format) if x._is_zerotensor() else x
         x = x.resolve_conj().resolve_neg()
     return (x.float() if name_of(x.dtype) == "bfloat16" else x).numpy()
 

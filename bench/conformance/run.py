@@ -85,29 +85,27 @@ class Worker:
         self.process.wait()
 
 
-def run(names: list[str] | None, jobs: int, report: Any) -> dict[str, dict[str, Any]]:
-    """The results of the entries called `names` (all if None), by name; `report` gets each as it
-    comes."""
-    first = Worker()
+def run(names: list[str], jobs: int, report: Any) -> None:
+    """Check the entries called `names`; `report` gets the name and the result of each."""
     waiting: queue.Queue[str] = queue.Queue()
-    for name in first.names if names is None else names:
+    for name in names:
         waiting.put(name)
-    results: dict[str, dict[str, Any]] = {}
+    reporting = threading.Lock()
 
-    def serve(worker: Worker) -> None:
-        while True:
+    def serve() -> None:
+        worker = Worker()
+        while not waiting.empty():
             try:
                 name = waiting.get_nowait()
             except queue.Empty:
-                worker.close()
-                return
-            results[name] = worker.check(name)
-            report(name, results[name])
+                break
+            result = worker.check(name)
+            with reporting:
+                report(name, result)
+        worker.close()
 
-    workers = [first, *[Worker() for _ in range(jobs - 1)]]
-    threads = [threading.Thread(target=serve, args=(w,)) for w in workers]
+    threads = [threading.Thread(target=serve) for _ in range(jobs)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return dict(sorted(results.items()))

@@ -80,10 +80,10 @@ def cotangents(
             before = node.inputs
             if not before or node.structure.op.starts_gradient:
                 continue
-            if node.structure.dtype.kind == "complex":
-                partials = _conjugated(node, g)
+            if node.location is None:
+                partials = _partials(node, g)
             else:
-                partials = node.structure.op.gradient(node, g)
+                partials = _located_partials(node, g)
         visited.append(node)
         for x, partial in zip(before, partials, strict=True):
             if partial is not None and x.structure.requires_grad:
@@ -104,6 +104,13 @@ def cotangents(
     return result
 
 
+def _partials(node: Node, g: Node) -> Sequence[Node | None]:
+    """The partials of a node, by its op's rule."""
+    if node.structure.dtype.kind == "complex":
+        return _conjugated(node, g)
+    return node.structure.op.gradient(node, g)
+
+
 def _conjugated(node: Node, g: Node) -> Sequence[Node | None]:
     """The partials of a complex node. With y = f(x) holomorphic, g = dL/dRe(y) + i dL/dIm(y) is
     passed on as g conj(f'(x)): the rule for real numbers gives conj(g) f'(x), the conjugate."""
@@ -111,6 +118,16 @@ def _conjugated(node: Node, g: Node) -> Sequence[Node | None]:
     if op.complex_rule not in ("product", "holomorphic"):
         return op.gradient(node, g)
     return [None if p is None else conj(p) for p in op.gradient(node, conj(g))]
+
+
+def _located_partials(node: Node, g: Node) -> Sequence[Node | None]:
+    """The partials of a node, whose nodes are said to come from the line of the op."""
+    before = recorder.site
+    recorder.site = node.location
+    try:
+        return _partials(node, g)
+    finally:
+        recorder.site = before
 
 
 class grad_mode:

@@ -124,6 +124,10 @@ def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
         if not b.structure.dtype.is_inexact and isinstance(alpha, float):
             raise RuntimeError("For integral input tensors, argument alpha must not be a floating "
                                "point number.")  # fmt: skip
+        if b.structure.dtype is dtypes.bool_:
+            if alpha is not False:
+                raise RuntimeError("Boolean alpha only supported for Boolean results.")
+            return wrap(ew.or_(a, ew.and_(b, ew.constant(False, dtypes.bool_))))
         b = ew.mul(b, number(alpha, b.structure.dtype))
     return wrap(ew.or_(a, b) if a.structure.dtype is dtypes.bool_ else ew.add(a, b))
 

@@ -151,6 +151,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
             "dimensions for indices"
         )
     axis = wrap_dim(dim, len(x.shape))
+    below = ew.lt(i, ew.constant(0, i.dtype))
+    i = ew.where(below, ew.add(i, number(x.shape[axis], i.dtype)), i)
     common = [max(n, m) if 0 not in (n, m) else 0 for n, m in zip(x.shape, i.shape)]
     x = broadcast_to(x, tuple(x.shape[axis] if a == axis else n for a, n in enumerate(common)))
     i = broadcast_to(i, tuple(i.shape[axis] if a == axis else n for a, n in enumerate(common)))
@@ -331,7 +333,9 @@ def _rows_written(
             f"{name}(): the source must have the input's shape, with as many rows along dim {axis} "
             f"as index has; got {list(v.shape)}, expected {list(wanted)}"
         )
-    if alpha != 1:
+    if alpha != 1 and x.dtype is dtypes.bool_:
+        v = ew.and_(v, ew.constant(bool(alpha), x.dtype))
+    elif alpha != 1:
         v = ew.mul(v, number(alpha, x.dtype))
     return wrap(mv.reshape(put_rows(mode, x, axis, i, v), own.shape))
 

@@ -252,7 +252,10 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
             raise RuntimeError(f"size {list(size)} is not expandable to size {list(self.shape)}.")
         if n == 1 and own != 1:
             axes.append(lead + a)
-    return reshape(self.sum(axes, keepdim=True) if axes else self, *size)
+    if axes:
+        return reshape(self.sum(axes, keepdim=True), *size)
+    whole = self if self.dtype.kind == "float" else self.to(dtypes.int64)
+    return reshape(whole, *size)
 
 
 @method("swapaxes_")

@@ -152,6 +152,9 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 def _combined(input: Any, y: Tensor, beta: float, alpha: float) -> Tensor:
     """beta * input + alpha * y; input does not count where beta is 0."""
+    if y.dtype.kind != "float" and not y.dtype.is_complex:
+        whole = bool if y.dtype.kind == "bool" else int
+        beta, alpha = whole(beta), whole(alpha)
     if alpha != 1:
         y = alpha * y
     if beta == 0:
@@ -264,6 +267,14 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         axes_a, axes_b = ([x] if isinstance(x, int) else list(x) for x in dims)
     axes_a = [x % a.dim() for x in axes_a]
     axes_b = [x % b.dim() for x in axes_b]
+    if len(axes_a) != len(axes_b):
+        raise RuntimeError("both dimension lists should have same length")
+    for i, j in zip(axes_a, axes_b):
+        # As in PyTorch, an axis of one element is paired with any: the other is summed over.
+        if a.shape[i] == 1 != b.shape[j]:
+            b = b.sum(j, keepdim=True)
+        elif b.shape[j] == 1 != a.shape[i]:
+            a = a.sum(i, keepdim=True)
     x, y = a._node(), b._node()
     for i, j in zip(axes_a, axes_b, strict=True):
         if x.shape[i] != y.shape[j]:

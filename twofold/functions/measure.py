@@ -15,7 +15,7 @@ from ..tensor import Tensor, from_held, number, wrap, wrap_dim
 from ._registry import both, function, functions
 from .linear import matmul
 from .pointwise import where
-from .reduction import amax, count_nonzero
+from .reduction import amax
 from .shape import cat, narrow, reshape
 
 
@@ -23,7 +23,7 @@ def pair_distance(difference: Tensor, p: float) -> Tensor:
     """The p-norm over the last axis, with the gradient 0 at 0."""
     size = difference.abs()
     if p == 0:
-        return count_nonzero(difference, -1).to(difference.dtype)
+        return size.sign().sum(-1)
     if p == 1:
         return size.sum(-1)
     if p == math.inf:
@@ -194,6 +194,7 @@ def gradient(
 ) -> list[Tensor]:
     """Slopes along each of `dim` (all, if None), by differences of second order within and of
     `edge_order` at the ends. `spacing` is a step, one for each axis, or coordinates."""
+    spacing = 1 if spacing is None else spacing
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
     if dim is None and isinstance(spacing, (list, tuple)) and len(spacing) != input.dim():

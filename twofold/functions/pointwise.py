@@ -145,7 +145,7 @@ ceil = _define("ceil", _float_only(ew.ceil), "The integer at or above input.")
 trunc = _define("trunc", _float_only(ew.trunc), "input without its fraction.", "fix")
 frac = _define("frac", lambda x: ew.sub(x, ew.trunc(x)), "The fraction of input.")
 reciprocal = _define("reciprocal", _reciprocal, "1 / input.")
-square = _define("square", lambda x: ew.mul(x, x), "input * input.")
+square = _define("square", lambda x: _square(x), "input * input.")
 relu = _define("relu", ew.relu, "max(input, 0).")
 positive = _define("positive", _same, "input.", inplace=False)
 rad2deg = _define("rad2deg", _scaled(180 / math.pi), "Radians to degrees.")
@@ -170,6 +170,11 @@ method("__invert__")(bitwise_not)
 method("__pos__")(lambda self: self)
 
 
+def _square(x: Node) -> Node:
+    wide = ew.cast(x, dtypes.int64) if x.structure.dtype is dtypes.bool_ else x
+    return ew.mul(wide, wide)
+
+
 def _below_zero(x: Node) -> Node:
     return ew.lt(x, ew.const_like(x, 0))
 
@@ -190,7 +195,8 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 @both(inplace=True)
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)), with x first clamped to [eps, 1 - eps]."""
-    x = input if eps is None else clamp(input, eps, 1 - eps)
+    x = wrap(to_float(input._node())) if input.dtype.kind in ("bool", "int", "uint") else input
+    x = x if eps is None else clamp(x, eps, 1 - eps)
     return log(x / (1 - x))
 
 
@@ -441,7 +447,7 @@ def cuda(self: Tensor, device: object = None) -> Tensor:
 
 
 def _caster(name: str, dtype: DType) -> None:
-    def apply(self: Tensor) -> Tensor:
+    def apply(self: Tensor, memory_format: object = None) -> Tensor:
         return converted(self, dtype)
 
     apply.__doc__ = f"This tensor as {dtype.name}."

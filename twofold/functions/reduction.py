@@ -14,7 +14,7 @@ from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..ops import reduce as rd
 from ..ops.base import get
-from ..tensor import NAMES, Tensor, number, wrap, wrap_dim
+from ..tensor import NAMES, Tensor, broadcast_to, number, wrap, wrap_dim
 from ._registry import both, function
 from .arithmetic import maximum, minimum, to_bool, to_float
 from .complex import magnitude, squared_magnitude
@@ -378,6 +378,9 @@ def nanmean(
 
 def _top(x: Node, axis: tuple[int, ...]) -> Node:
     """The largest values, axis kept, through which no gradient flows."""
+    if 0 in [x.structure.shape[a] for a in axis]:
+        shape = tuple(1 if a in axis else n for a, n in enumerate(x.structure.shape))
+        return broadcast_to(ew.const_like(x, 0), shape)
     return reduced(_MAX, ew.detach(x), axis, True)
 
 
@@ -465,13 +468,18 @@ def isclose(
     input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
     """|input - other| <= atol + rtol * |other|, element by element."""
+    for name, bound in (("rtol", rtol), ("atol", atol)):
+        if bound < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {bound}")
+    if input.dtype is not other.dtype:
+        raise RuntimeError(f"{NAMES[input.dtype]} did not match {NAMES[other.dtype]}")
     near: Tensor = input == other
     if input.dtype.kind == "float":
         gap = (input - other).abs()
         near = near | ((gap <= atol + rtol * other.abs()) & other.isfinite() & gap.isfinite())
         if equal_nan:
             near = near | (input.isnan() & other.isnan())
-    else:
+    elif input.dtype is not dtypes.bool_:
         near = near | ((input - other).abs() <= atol + rtol * other.abs())
     return near
 

@@ -348,6 +348,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of parts along `dim`: so many nearly equal ones, or cut at the indices given."""
     n = input.size(dim)
+    if isinstance(indices_or_sections, Tensor):
+        indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, int):
         k = indices_or_sections
         sizes = [n // k + (i < n % k) for i in range(k)]
@@ -395,6 +397,8 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     shape = input._node().structure.shape
     dim = wrap_dim(dimension, len(shape))
     n = shape[dim] if shape else 1
+    if not shape and size == 1 and step > 0:
+        return unsqueeze(input, 0)
     if size > n:
         raise RuntimeError(f"maximum size for tensor at dimension {dim} is {n} but size is {size}")
     if step <= 0:
@@ -481,10 +485,11 @@ def vstack(tensors: Sequence[Tensor]) -> Tensor:
 
 
 @both()
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """A copy, backwards along `dims`."""
     rank = input.dim()
-    return _copy(mv.flip(input._node(), [wrap_dim(a, rank) for a in shape_args(dims)]))
+    places = shape_args(axes if dims is None else (dims,))
+    return _copy(mv.flip(input._node(), [wrap_dim(a, rank) for a in places]))
 
 
 @both()
@@ -559,8 +564,13 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
 
 
 @both()
-def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
-    """Each element repeated, one after the other, along `dim` (or flattened)."""
+def repeat_interleave(
+    input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
+    """Each element repeated, one after the other, along `dim` (or flattened); of counts alone, the
+    places 0, 1, ..., each so often as its count says."""
+    if repeats is None:
+        repeats, input = input, wrap(mv.iota(input.numel()))
     if dim is None:
         input, dim = reshape(input, input.numel()), 0
     dim = wrap_dim(dim, input.dim())
@@ -602,6 +612,10 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
         tensors = tuple(tensors[0])
     vectors = [reshape(x, -1) for x in tensors]
+    if indexing not in ("ij", "xy"):
+        raise RuntimeError(
+            'torch.meshgrid: indexing must be one of "xy" or "ij", but received: ' + str(indexing)
+        )
     if indexing == "xy" and len(vectors) > 1:
         vectors[0], vectors[1] = vectors[1], vectors[0]
     shape = tuple(x.numel() for x in vectors)
@@ -610,8 +624,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         for i, x in enumerate(vectors)
     ]
     if indexing == "xy" and len(grids) > 1:
-        grids[0], grids[1] = transpose(grids[1], 0, 1), transpose(grids[0], 0, 1)
-        grids[2:] = [transpose(g, 0, 1) for g in grids[2:]]
+        grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
 

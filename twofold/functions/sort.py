@@ -467,7 +467,7 @@ def _unique_slices(
     """Unique slices along `dim`, found by NumPy."""
     axis = wrap_dim(dim, input.dim())
     array = np.moveaxis(input.detach()._held(), axis, 0)
-    rows = array.reshape(array.shape[0], -1)
+    rows = array.reshape(array.shape[0], prod(array.shape[1:]))
     n = rows.shape[0]
     order = np.arange(n)
     if not consecutive and rows.shape[1]:

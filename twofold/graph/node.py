@@ -130,6 +130,8 @@ class Recorder:
     `serial` is the last node's; when it passes `flush_at`, too much is pending. `observer`, while a
     function is being captured, is told what a replay must do besides running the graph. `tracing`,
     while a function runs on placeholders, is called with the nodes whose values are asked for.
+    `site`, where it is not None, is the user's line for nodes made now: a gradient's is that of
+    its op.
     """
 
     def __init__(self) -> None:
@@ -145,6 +147,7 @@ class Recorder:
         self.pending: list[Any] = []
         self.observer: Any = None
         self.tracing: Any = None
+        self.site: tuple[str, int, str] | None = None
 
     def structure(self, op: Any, attrs: tuple, type_: Type, requires_grad: bool) -> Structure:
         """A new structure with a key that no other has had."""
@@ -316,6 +319,8 @@ _PACKAGE = __name__.rsplit(".", 2)[0]
 
 def user_location() -> tuple[str, int, str] | None:
     """File, line and function of the nearest caller outside Twofold."""
+    if recorder.site is not None:
+        return recorder.site
     frame = sys._getframe(1)
     while frame is not None:
         if not frame.f_globals.get("__name__", "").startswith(_PACKAGE + "."):

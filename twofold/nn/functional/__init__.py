@@ -3,6 +3,7 @@
 from functools import partial as _partial
 
 from ...errors import explain_missing as _explain_missing
+from ...functions._registry import with_out as _with_out
 from ...functions.convolution import (
     conv1d,
     conv2d,
@@ -119,5 +120,12 @@ adaptive_max_pool3d_with_indices = _partial(adaptive_max_pool3d, return_indices=
 max_pool1d_with_indices = _partial(max_pool1d, return_indices=True)
 max_pool2d_with_indices = _partial(max_pool2d, return_indices=True)
 max_pool3d_with_indices = _partial(max_pool3d, return_indices=True)
+
+for _name in (
+    "adaptive_max_pool2d adaptive_max_pool3d adaptive_avg_pool2d adaptive_avg_pool3d avg_pool2d "
+    "avg_pool3d celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu linear "
+    "logsigmoid mish silu softplus softshrink"
+).split():
+    globals()[_name] = _with_out(globals()[_name])
 
 __getattr__ = _explain_missing(__name__, dir())

@@ -44,6 +44,8 @@ def hardtanh(
     """x cut to [min_val, max_val]; no gradient passes at the ends."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
+    if input.dtype.kind in ("int", "uint"):
+        min_val, max_val = int(min_val), int(max_val)
     y = where(input <= min_val, min_val, where(input >= max_val, max_val, input))
     return _result(input, y, inplace)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...functions.shape import stack
-from ...tensor import Tensor
+from ...ops.custom import replace
+from ...tensor import Tensor, wrap
 from .padding import pad
 
 
@@ -111,7 +112,11 @@ def _unpooled(
         volume *= n
     flat = input.new_zeros(*lead, volume)
     places, values = indices.reshape(*lead, -1), input.reshape(*lead, -1)
-    return flat.scatter(-1, places, values).reshape(*lead, *size)
+    written = flat.scatter(-1, places, values.detach())
+    # Where windows overlapped, several elements have one place: the last is seen there, and all of
+    # them take the place's gradient, as in PyTorch.
+    added = flat.scatter_add(-1, places, values)
+    return wrap(replace(added._node(), written._node())).reshape(*lead, *size)
 
 
 def max_unpool1d(

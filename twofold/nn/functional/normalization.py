@@ -174,7 +174,8 @@ def group_norm(
             "Expected number of channels in input to be divisible by num_groups, but got input of "
             f"shape {list(input.shape)} and num_groups={num_groups}"
         )
-    grouped = input.reshape(n, num_groups, -1)
+    rest = input.numel() // (n * num_groups) if n else c // num_groups
+    grouped = input.reshape(n, num_groups, rest)
     var, mean = var_mean(grouped, (2,), correction=0, keepdim=True)
     y = ((grouped - mean) * (var + eps).rsqrt()).reshape(input.shape)
     if weight is not None:

@@ -40,11 +40,15 @@ def pad(
 
 
 def _pad_axis(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
-    """x padded along one axis; negative widths cut."""
+    """x padded along one axis; negative widths cut what the other side's padding gives."""
     n = x.size(axis)
-    if before < 0 or after < 0:
+    if mode == "circular" and (before < 0 or after < 0):
         x = x.narrow(axis, max(-before, 0), n + min(before, 0) + min(after, 0))
         before, after, n = max(before, 0), max(after, 0), x.size(axis)
+    elif before < 0 or after < 0:
+        wide = _pad_axis(x, axis, max(before, 0), max(after, 0), mode)
+        left = wide.size(axis) + min(before, 0) + min(after, 0)
+        return wide.narrow(axis, max(-before, 0), left)
     _check_width(x, n, before, after, mode)
     parts = []
     if before:
