@@ -24,7 +24,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "settings", "tensor", "windows",
     ),
     ("amp", "fft", "linalg", "nn", "sparse", "utils"),
-    ("func", "optim", "serialization"),
+    ("distributions", "func", "optim", "serialization"),
     (
         "caffe", "cli", "deploy", "distributed", "hub", "keras", "models", "onnx", "static",
         "run", "summary",

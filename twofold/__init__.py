@@ -100,7 +100,7 @@ autograd.__getattr__ = _autograd_later  # type: ignore[method-assign]
 _LATER = {
     "nn": "nn", "optim": "optim", "utils": "utils", "serialization": "serialization",
     "save": "serialization", "load": "serialization", "explain": "explanation",
-    "func": "func", "vmap": "func",
+    "func": "func", "vmap": "func", "distributions": "distributions",
     **dict.fromkeys(
         "alpha_dropout alpha_dropout_ avg_pool1d bilinear celu celu_ channel_shuffle conv1d conv2d "
         "conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss "
