@@ -7,9 +7,9 @@ import pytest
 from kernel_oracle import run
 
 from twofold import engine
-from twofold.graph.node import Node, postorder
+from twofold.graph.node import Node, is_given, postorder
 from twofold.kernels.build import build
-from twofold.kernels.partition import Partition, is_leaf, strip
+from twofold.kernels.partition import Partition, strip
 from twofold.ops import elementwise as ew
 from twofold.ops import interpret, reduce
 from twofold.ops import movement as mv
@@ -37,7 +37,7 @@ def check(roots: list[Node]) -> Partition:
     memory = {}
     for k, node in enumerate(p.nodes):
         memory[k] = (
-            engine.array_of(node) if is_leaf(node) else np.zeros(node.shape, node.dtype.storage)
+            engine.array_of(node) if is_given(node) else np.zeros(node.shape, node.dtype.storage)
         )
     waiting = list(p.groups)
     done = 0

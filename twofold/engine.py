@@ -18,17 +18,18 @@ from .codegen import emit
 from .codegen.jit import compile_kernels, compile_text, counts, one_spec
 from .dtypes import DType
 from .graph.history import History, signature
-from .graph.node import LEAF, Node, leaf, postorder, recorder, refresh, user_location
+from .graph.node import LEAF, PARAMETER, Node, leaf, postorder, recorder, refresh, user_location
 from .graph.storage import hold
 from .graph.types import Type
 from .kernels.launch import Buffer as PlanBuffer
-from .kernels.memory import FIRST_SLOT, MemoryPlan, plan_memory
+from .kernels.memory import FIRST_SLOT, MemoryPlan, PlannedLaunch, plan_memory
 from .kernels.overwrite import overwrite
 from .kernels.partition import strip
 from .kernels.schedule import Scheduler, output_buffer
 from .kernels.text import kernel_text
 from .kernels.verify import verify_launches
 from .ops import interpret
+from .ops.control import LOOP
 from .ops.scalar_numpy import held_dtype, to_held, to_stored
 from .runtime import walker
 from .runtime.buffers import Buffer, may_be_read_past
@@ -224,7 +225,13 @@ def fault(program: Program, nodes: Sequence[Node], error: KernelError) -> Except
 
 def located(roots: Sequence[Node]) -> list[Node]:
     """The nodes that may meet a bad value as they run, in an order that the structure fixes."""
-    return [n for n in postorder(roots, pending_only=True) if n.structure.op.locates]
+    found: list[Node] = []
+    for node in postorder(roots, pending_only=True):
+        if node.structure.op is LOOP and node.value is None:
+            found += located(node.attrs[0].outputs)
+        elif node.structure.op.locates:
+            found.append(node)
+    return found
 
 
 def _sites(order: Sequence[Node], located: Sequence[Node]) -> dict[int, int]:
@@ -301,6 +308,8 @@ def compile_graph(
     roots: Sequence[Node], candidates: Sequence[Node] = (), over: Pairs = ()
 ) -> Program:
     """The whole path from a graph to a program; `over` as for `plan_graph`."""
+    if any(node.structure.op is PARAMETER for node in postorder(roots, pending_only=True)):
+        PARAMETER.reference()
     options = config.current()
     target = machine.target_for(options.target)
     clock, before = time.perf_counter(), dict(counts)
@@ -311,11 +320,10 @@ def compile_graph(
     _trace_launches(memory)
     planned_at = time.perf_counter()
 
-    specs = [one_spec(p.spec) for p in memory.launches]
-    addresses = compile_kernels(specs, emit.emit, target)
+    addresses = addresses_of(memory, target)
     plan = Plan(
         [
-            PlanLaunch(address, p.words, p.items, p.grain, p.barrier_after)
+            PlanLaunch(address, p.words, p.items, p.grain, p.barrier_after, kind_of(p))
             for address, p in zip(addresses, memory.launches)
         ],
         FIRST_SLOT + len(memory.slots),
@@ -334,8 +342,22 @@ def compile_graph(
     for launch in memory.launches:
         launch.source.nodes = ()  # a program must not keep the graph, nor the leaves' values
     program = _program(planned, plan, Birth(reason, clock, done - clock, kernels))
-    program.sites = _sites(planned.scheduler.partition.order, located([*roots, *candidates]))
+    program.sites = _sites(planned.scheduler.order, located([*roots, *candidates]))
     return program
+
+
+def addresses_of(memory: MemoryPlan, target: machine.Target) -> list[int]:
+    """The machine code of each launch; 0 for the begin or end of a loop."""
+    specs = [one_spec(p.spec) for p in memory.launches if p.spec is not None]
+    codes = iter(compile_kernels(specs, emit.emit, target))
+    return [0 if p.spec is None else next(codes) for p in memory.launches]
+
+
+def kind_of(p: PlannedLaunch) -> int:
+    """What the walker is to do with a launch."""
+    if p.source.begins is not None:
+        return walker.BEGIN
+    return walker.LAUNCH if p.source.ends is None else walker.END
 
 
 def _trace_launches(memory: MemoryPlan) -> None:
@@ -350,7 +372,8 @@ def _trace_launches(memory: MemoryPlan) -> None:
             f"{source.n_bytes} bytes, {source.flops} operations"
             + (", then all meet" if p.barrier_after else ""),
         )
-        trace.write(trace.LOOPS, kernel_text(p.spec))
+        if p.spec is not None:
+            trace.write(trace.LOOPS, kernel_text(p.spec))
 
 
 def _keep(scheduler: Scheduler, extras: Sequence[Node]) -> list[tuple[int, PlanBuffer]]:

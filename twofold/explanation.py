@@ -10,8 +10,6 @@ from typing import Any
 
 from . import config, engine, machine
 from .capture import Captured
-from .codegen import emit
-from .codegen.jit import compile_kernels
 from .graph.node import Node, recorder
 from .graph.svg import draw
 from .graph.text import Graph
@@ -190,7 +188,7 @@ def _report(
                 p.source.flops,
                 p.items,
                 seconds[k],
-                kernel_text(p.spec),
+                "" if p.spec is None else kernel_text(p.spec),
             )
         )
     legend = [f"{k} {r.label}, {_time(r.seconds)}" for k, r in enumerate(kernels)]
@@ -248,22 +246,19 @@ def _parts(launch: Launch, planned: engine.Planned) -> tuple[list[Node], list[No
 def _time_launches(
     planned: engine.Planned, program: engine.Program, values: list[Buffer]
 ) -> list[float]:
-    """The least seconds of each launch, run one by one in order on the memory of the run."""
+    """The least seconds of each launch, in order on the memory of the run, over all rounds."""
     target = machine.target_for(config.current().target)
     memory, team = planned.memory, engine.team()
     addresses = [(slot, recorder.leaves[i].value.address) for slot, i in program.leaves]
     addresses += [(slot, b.address) for (slot, _), b in zip(program.outputs, values)]
     scalars = [(at, recorder.leaves[i].value, dtype.name) for at, i, dtype in program.scalars]
-    codes = compile_kernels([p.spec for p in memory.launches], emit.emit, target)
     n_slots, n_scalars = engine.FIRST_SLOT + len(memory.slots), len(planned.scheduler.scalar_at)
-    plans = [Plan([], n_slots, memory.arena_bytes, n_scalars)]
-    for code, p in zip(codes, memory.launches):
-        launch = PlanLaunch(code, p.words, p.items, p.grain, False)
-        plans.append(Plan([launch], n_slots, memory.arena_bytes, n_scalars))
-    least = [float("inf")] * len(plans)
+    launches = [
+        PlanLaunch(code, p.words, p.items, p.grain, p.barrier_after, engine.kind_of(p))
+        for code, p in zip(engine.addresses_of(memory, target), memory.launches)
+    ]
+    plan = Plan(launches, n_slots, memory.arena_bytes, n_scalars)
+    least = [float("inf")] * len(launches)
     for _ in range(REPEATS):
-        for k, plan in enumerate(plans):
-            begin = time.perf_counter()
-            plan.run(team, addresses, scalars)
-            least[k] = min(least[k], time.perf_counter() - begin)
-    return [max(0.0, t - least[0]) for t in least[1:]]
+        least = list(map(min, least, plan.run_timed(team, addresses, scalars)))
+    return least

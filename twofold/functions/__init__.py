@@ -3,6 +3,7 @@
 from . import (
     arithmetic,
     complex,
+    control,
     convolution,
     facts,
     gather,

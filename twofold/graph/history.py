@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .node import LEAF, Node, postorder
+from .node import Node, is_given, postorder
 from .types import Type
 
 _LIMIT = 2048
@@ -32,7 +32,7 @@ def signature(roots: Sequence[Node], options: object) -> Signature:
     leaves, attributes = [], []
     for node in order:
         s = node.structure
-        if node.value is not None or s.op is LEAF:
+        if is_given(node):
             leaves.append(s.type)
             ops.append(("leaf",))
         else:

@@ -124,6 +124,26 @@ class Leaf:
         raise InternalError("a leaf's type is given, not inferred")
 
 
+class Parameter(Leaf):
+    """The op of the parameters of a graph that is a value itself: a loop's body. Attributes: how
+    deep the body lies in others, its number, its type."""
+
+    name = "parameter"
+    params = ("depth", "number", "type")
+    starts_gradient = True
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        return attrs[2]
+
+    def reference(self, *args: Any) -> Any:
+        """RuntimeError: it has no value."""
+        raise RuntimeError(
+            "[scan] a value within a loop's body is known only as the loop runs; it was asked for "
+            "outside, or while the body was recorded; try where() in place of if, and results in "
+            "place of side effects"
+        )
+
+
 class Recorder:
     """The state of recording: the current epoch, its leaves, and the table of structures.
 
@@ -167,6 +187,7 @@ class Recorder:
 
 
 LEAF = Leaf()
+PARAMETER = Parameter()
 recorder = Recorder()
 
 
@@ -217,6 +238,16 @@ def make(op: Any, inputs: tuple[Node, ...], attrs: tuple = ()) -> Node:
     node.released = False
     rec.serial = node.serial = rec.serial + 1
     return node
+
+
+def parameter(depth: int, number: int, type_: Type) -> Node:
+    """Parameter `number` of a body that lies `depth` deep."""
+    return make(PARAMETER, (), (depth, number, type_))
+
+
+def is_given(node: Node) -> bool:
+    """Whether the node's value is given, not computed."""
+    return node.value is not None or node.structure.op.kind == "leaf"
 
 
 def _infer(op: Any, inputs: tuple[Node, ...], attrs: tuple, table_key: tuple) -> Structure:

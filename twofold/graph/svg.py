@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .node import LEAF, Node, postorder
+from .node import Node, is_given, postorder
 from .text import Graph, call_text
 
 BOX_HEIGHT, LAYER_GAP, BOX_GAP, JOINT_WIDTH, MARGIN = 40, 34, 18, 8, 20
@@ -93,7 +93,7 @@ def _layers(roots: Sequence[Node]) -> list[list[_Box]]:
         return box
 
     for node in order:
-        leaf = node.value is not None or node.structure.op is LEAF
+        leaf = is_given(node)
         inputs = [] if leaf else [boxes[id(x)] for x in node.inputs if id(x) in boxes]
         layer = layer_of[id(node)]
         name = names[id(node)]

@@ -26,7 +26,7 @@ import numpy as np
 from .. import dtypes
 from ..dtypes import DType
 from . import node as graph
-from .node import LEAF, Node, postorder
+from .node import LEAF, Node, is_given, postorder
 from .types import Type
 
 _NUMBER = ("dtype", "data")
@@ -70,7 +70,7 @@ class Graph:
         for node in postorder(self.roots, pending_only=True):
             if _is_constant(node):
                 continue
-            kind = "x" if _is_leaf(node) else "v"
+            kind = "x" if is_given(node) else "v"
             found[id(node)] = f"{kind}{counts[kind]}"
             counts[kind] += 1
         return found
@@ -78,7 +78,7 @@ class Graph:
     @property
     def leaves(self) -> list[Node]:
         """The given nodes, in order of use."""
-        return [n for n in postorder(self.roots, pending_only=True) if _is_leaf(n)]
+        return [n for n in postorder(self.roots, pending_only=True) if is_given(n)]
 
     def __str__(self) -> str:
         names = self.names()
@@ -87,7 +87,7 @@ class Graph:
             if id(node) not in names:
                 continue
             name = names[id(node)]
-            if _is_leaf(node):
+            if is_given(node):
                 parameters.append(f"{name}: {_leaf_text(node)}")
             else:
                 line = f"    {name}: {type_text(node.type)} = {call_text(node, names)}"
@@ -121,12 +121,8 @@ def _call_name(op: str) -> str:
     return f"{op}_" if iskeyword(op) else op
 
 
-def _is_leaf(node: Node) -> bool:
-    return node.value is not None or node.structure.op is LEAF
-
-
 def _is_constant(node: Node) -> bool:
-    return not _is_leaf(node) and node.structure.op.params == _NUMBER
+    return not is_given(node) and node.structure.op.params == _NUMBER
 
 
 def _leaf_text(node: Node) -> str:
@@ -228,7 +224,7 @@ class _Parser:
         if sorted(given) != sorted(op.params):
             raise _error(expression, f"{name} has the attributes {op.params}; got {tuple(given)}")
         inputs = tuple(self._node(a) for a in expression.args)
-        return graph.make(op, inputs, tuple(given[p] for p in op.params))
+        return graph.make(op, inputs, op.read(tuple(given[p] for p in op.params)))
 
     def _constant(self, dtype: DType, expression: ast.Call) -> Node:
         op = next(op for op in self.ops.values() if op.params == _NUMBER)

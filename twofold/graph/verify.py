@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InternalError
-from .node import LEAF, Node
+from .node import Node, is_given
 from .text import Graph, call_text
 from .types import Type
 
@@ -25,7 +25,7 @@ def verify(
     """InternalError, naming `stage`, if a rule is broken. `types` are what the roots must have."""
     order = _acyclic(roots, stage)
     for node in order:
-        if node.value is None and node.structure.op is not LEAF:
+        if not is_given(node):
             _verify_node(node, ops, stage, roots)
     for k, (root, type_) in enumerate(zip(roots, types or [])):
         if root.type != type_:

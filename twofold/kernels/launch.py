@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..abi import ALIGNMENT
+
 
 @dataclass(eq=False)
 class Buffer:
@@ -17,13 +19,16 @@ class Buffer:
 
     `kind` is "leaf" (given by the caller), "output" (kept after the run), "temp" (lives in the
     arena between its first and last use), "alias" (the memory of the leaf `source`, which the
-    caller gives up) or "scalars" (the run-time numbers of the program).
+    caller gives up), "row" (a row of what a loop walks over, at another place in each round; see
+    `Rounds`) or "scalars" (the run-time numbers of the program). A row may begin anywhere, so it is
+    not `is_aligned`.
     """
 
     n_bytes: int
     kind: str
     name: str = ""
     source: Buffer | None = None
+    is_aligned: bool = True
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,11 @@ class Array:
 
     buffer: Buffer
     offset: int = 0
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether it starts on a multiple of `ALIGNMENT`."""
+        return self.buffer.is_aligned and not self.offset % ALIGNMENT
 
 
 @dataclass(frozen=True)
@@ -42,8 +52,20 @@ class Scratch:
 
 
 @dataclass
+class Rounds:
+    """What the begin and the end of a loop say: how often what lies between is run, and for each
+    row (`buffer`) where it is in the first round and how many bytes it moves on each round."""
+
+    count: int
+    rows: list[tuple[Buffer, Array, int]]
+
+
+@dataclass
 class Launch:
     """One kernel over `items` independent work items, handed out at most `grain` at a time.
+
+    The begin and the end of a loop are launches without a kernel (`spec` is None). They read and
+    write all that the loop reads and writes of what is not its own.
 
     `args` become the words that the ABI describes: two for an `Array`, three for a `Scratch`, one
     for an int. `reads` and `writes` order launches; a buffer that is both is updated in place.
@@ -59,3 +81,10 @@ class Launch:
     n_bytes: int = 0
     label: str = ""
     nodes: tuple[Any, ...] = field(default=())
+    begins: Rounds | None = None
+    ends: Rounds | None = None
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether this is the begin or the end of a loop, not a kernel."""
+        return self.begins is not None or self.ends is not None

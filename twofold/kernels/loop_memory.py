@@ -68,7 +68,7 @@ def streamed(
                 continue
             whole = ALIGNMENT // kernel.operands[t.access.operand].itemsize
             steps = [s for a, (s, e) in enumerate(zip(strides, extents)) if a != lane and e > 1]
-            aligned = not at.offset % ALIGNMENT and all(s % whole == 0 for s in steps)
+            aligned = at.is_aligned and all(s % whole == 0 for s in steps)
             in_blocks = kernel.vector == "inner" or not block % whole or block >= extents[lane]
             if strides[lane] == 1 and aligned and in_blocks and t.guard is None:
                 found.append(t.access.operand)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .. import dtypes
-from ..graph.node import LEAF, Node
+from ..graph.node import Node
 from ..ops import scalar
 from ..ops.index import STYLES
 from ..ops.scalar import Expr
@@ -91,7 +91,7 @@ class Lowering:
             return self._elementwise(node, index, guard)
         if op.name == "iota":
             return self.position(index[0])
-        assert op is not LEAF
+        assert op.kind != "leaf"
         if not node.inputs:
             raise Cut(node)
         x = node.inputs[0]

@@ -8,20 +8,20 @@ memory, so reuse adds no waiting. Temporaries and threads' scratch lie in one ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..abi import ALIGNMENT, PADDING
 from ..errors import InternalError
-from .launch import Array, Buffer, Launch, Scratch
+from .launch import Array, Buffer, Launch, Rounds, Scratch
 
 ERROR_SLOT, ARENA_SLOT, SCALARS_SLOT, FIRST_SLOT = 0, 1, 2, 3
 
 
 @dataclass
 class PlannedLaunch:
-    """A launch with all words known."""
+    """A launch with all words known. One that begins or ends a loop has no `spec`."""
 
     spec: Any
     words: list[int]
@@ -33,7 +33,7 @@ class PlannedLaunch:
 
 @dataclass
 class MemoryPlan:
-    """What a run needs: base addresses for `slots` (leaves and outputs, by position), an arena of
+    """What a run needs: base addresses for `slots` (leaves, outputs, then loops' rows), an arena of
     `arena_bytes`, and the launches."""
 
     launches: list[PlannedLaunch]
@@ -45,7 +45,9 @@ class MemoryPlan:
 def plan_memory(launches: Sequence[Launch], given: Sequence[Buffer], threads: int) -> MemoryPlan:
     """Place every buffer of `launches`. `given` are those whose addresses come with each run."""
     phases = _phases(launches)
-    slot_of = {id(b): FIRST_SLOT + i for i, b in enumerate(given)}
+    found = [b for launch in launches if launch.begins for b, _, _ in launch.begins.rows]
+    slots = [*given, *found]
+    slot_of = {id(b): FIRST_SLOT + i for i, b in enumerate(slots)}
     lives = _lifetimes(launches, phases, slot_of)
     scratch: dict[tuple[int, int], Buffer] = {}
     for i, launch in enumerate(launches):
@@ -66,7 +68,8 @@ def plan_memory(launches: Sequence[Launch], given: Sequence[Buffer], threads: in
             return SCALARS_SLOT, 0
         raise InternalError(f"[memory] a buffer without a place; got {buffer}")
 
-    planned = []
+    planned: list[PlannedLaunch] = []
+    begins: list[int] = []
     for i, launch in enumerate(launches):
         words: list[int] = []
         for k, arg in enumerate(launch.args):
@@ -78,13 +81,26 @@ def plan_memory(launches: Sequence[Launch], given: Sequence[Buffer], threads: in
                 words += [slot, offset, _round(arg.n_bytes)]
             else:
                 words.append(int(arg))
+        if launch.begins is not None:
+            begins.append(i)
+            words = [launch.begins.count, *_row_words(launch.begins, where)]
+        elif launch.ends is not None:
+            words = [begins.pop(), launch.ends.count, *_row_words(launch.ends, where)]
         last = i + 1 == len(launches)
         barrier = not last and phases[i + 1] != phases[i]
         planned.append(
             PlannedLaunch(launch.spec, words, launch.items, launch.grain, barrier, launch)
         )
     temp_bytes = sum(b.n_bytes for b, _, _ in lives.values())
-    return MemoryPlan(planned, list(given), arena_bytes, temp_bytes)
+    return MemoryPlan(planned, slots, arena_bytes, temp_bytes)
+
+
+def _row_words(rounds: Rounds, where: Callable[[Buffer], tuple[int, int]]) -> Iterator[int]:
+    """The words that say how rows move; see `runtime/walker.py`."""
+    yield len(rounds.rows)
+    for row, start, step in rounds.rows:
+        slot, offset = where(start.buffer)
+        yield from (where(row)[0], slot, offset + start.offset, step)
 
 
 def _round(n_bytes: int) -> int:
@@ -107,9 +123,13 @@ def _phases(launches: Sequence[Launch]) -> list[int]:
     for launch in launches:
         reads = {id(_root(b)) for b in launch.reads}
         writes = {id(_root(b)) for b in launch.writes}
-        if (reads | writes) & written or writes & read:
+        if launch.is_loop or (reads | writes) & written or writes & read:
             phase += 1
             written, read = set(), set()
+        if launch.is_loop:
+            phases.append(phase)
+            phase += 1
+            continue
         written |= writes
         read |= reads
         phases.append(phase)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
 
-from ..graph.node import LEAF, Node
+from ..graph.node import Node, is_given
 from ..ops.reduce import order_of
 from ..ops.scalar import Expr, postorder
 from . import convolve
-from .affine import Affine
+from .affine import Affine, contiguous
 from .loops import joined
 from .lower import Cut, Lowering, view
 
@@ -44,8 +44,10 @@ COPIED = ("concatenate", "slice_put")
 
 def copied(node: Node) -> tuple[Node, ...]:
     """The inputs that a template does not read from memory but computes in a copy: all of the ops
-    in `COPIED`, and what a scatter starts from."""
+    in `COPIED`, what a scatter starts from, and what a loop starts with."""
     kind = node.structure.op.kind
+    if kind == "loop":
+        return node.inputs[: node.attrs[1]]
     return node.inputs if kind in COPIED else node.inputs[:1] if kind == "scatter" else ()
 
 
@@ -136,18 +138,13 @@ def strip(node: Node) -> Node:
     return node
 
 
-def is_leaf(node: Node) -> bool:
-    """Whether the value is given."""
-    return node.value is not None or node.structure.op is LEAF
-
-
 def _decide(p: Partition, roots: Sequence[Node]) -> None:
     """Choose what is in memory: leaves, roots, reductions, templates and what they read, values
     used more than once that are dear to compute, what is gathered from at more places than it has,
     and what cannot be read through a reshape."""
     uses: dict[int, int] = {}
     for node in p.order:
-        if not is_leaf(node):
+        if not is_given(node):
             for x in node.inputs:
                 uses[id(x)] = uses.get(id(x), 0) + 1
     for root in roots:
@@ -157,10 +154,10 @@ def _decide(p: Partition, roots: Sequence[Node]) -> None:
     loads: dict[int, int] = {}
     for node in p.order:
         kind = node.structure.op.kind
-        if is_leaf(node) or kind not in INLINED:
+        if is_given(node) or kind not in INLINED:
             p.put(node)
             size[id(node)], heavy[id(node)], loads[id(node)] = 0, 0, 1
-            if not is_leaf(node) and kind != "reduce":
+            if not is_given(node) and kind != "reduce":
                 _template_inputs(p, node)
             continue
         x = node.inputs[0] if node.inputs else node
@@ -198,8 +195,17 @@ def _template_inputs(p: Partition, node: Node) -> None:
     """Put into memory each input that is not a strided view of something in memory."""
     for x in node.inputs[len(copied(node)) :]:
         found = view(x, p.number)
-        if found is None or (x in images(node) and not convolve.is_readable(x.shape, found[2])):
+        if found is not None and node.structure.op.kind == "loop":
+            if not _has_dense_rows(x.shape, found[2]):
+                p.put(x)
+        elif found is None or (x in images(node) and not convolve.is_readable(x.shape, found[2])):
             p.put(x)
+
+
+def _has_dense_rows(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether what lies below the first axis is row-major and dense."""
+    dense = contiguous(shape)
+    return all(n == 1 or s == d for n, s, d in zip(shape[1:], strides[1:], dense[1:]))
 
 
 def _cut(p: Partition) -> None:
@@ -209,7 +215,7 @@ def _cut(p: Partition) -> None:
         node = p.nodes[done]
         kind = node.structure.op.kind
         try:
-            if is_leaf(node):
+            if is_given(node):
                 pass
             elif kind in (*INLINED, "reduce"):
                 _lowered(p, node)
@@ -280,7 +286,7 @@ def _is_turned(domain: tuple[int, ...], expr: Expr) -> bool:
 def _group(p: Partition) -> None:
     """Place each node in memory in a group, in the order of the graph."""
     for node in p.order:
-        if id(node) not in p.numbers or is_leaf(node) or strip(node) is not node:
+        if id(node) not in p.numbers or is_given(node) or strip(node) is not node:
             continue
         kind = node.structure.op.kind
         if kind in INLINED or kind == "reduce":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import prod
 
-from ..graph.node import Node, postorder
+from ..graph.node import LEAF, Node, is_given, postorder
 from ..machine import Target
 from ..ops.scan import accumulator
 from . import (
@@ -15,6 +15,7 @@ from . import (
     loop_schedule,
     matmul,
     pool,
+    rounds,
     scan,
     scatter,
     sort,
@@ -24,7 +25,7 @@ from .affine import contiguous
 from .build import Built, build, copy_kernel, finish
 from .launch import Array, Buffer, Launch
 from .lower import Lowering, view
-from .partition import FINISHED, Group, Partition, is_leaf, strip
+from .partition import FINISHED, Group, Partition, strip
 
 Input = tuple[Array, tuple[int, ...]]
 """A template's input: where it starts, and its strides in elements, one for each axis."""
@@ -38,7 +39,8 @@ class Scheduler:
     def __init__(
         self, roots: Sequence[Node], target: Target, threads: int, kept: Sequence[Node] = ()
     ) -> None:
-        """`kept` are nodes whose values are to be stored where a template makes them."""
+        """`kept` are nodes whose values are to be stored where a template makes them. `order` are
+        all nodes, those within loops too."""
         self.target = target
         self.threads = threads
         order = postorder(roots, pending_only=True)
@@ -47,6 +49,7 @@ class Scheduler:
         self.buffers: dict[int, Buffer] = {}
         self.scalar_at: dict[int, int] = {}
         self.leaves: list[Node] = []
+        self.order = list(order)
         self.wanted = self._wanted(kept)
         self.launches: list[Launch] = []
         for k, node in enumerate(self.partition.nodes):
@@ -89,8 +92,8 @@ class Scheduler:
         return found
 
     def _make_buffer(self, k: int, node: Node) -> None:
-        if is_leaf(node):
-            if node.structure.attrs[:1] == (True,) and node.structure.op.kind == "leaf":
+        if is_given(node):
+            if node.structure.op is LEAF and node.structure.attrs[0]:
                 self.scalar_at[k] = len(self.scalar_at)
                 self.buffers[k] = self.scalars
                 self.scalars.n_bytes += 8
@@ -129,6 +132,8 @@ class Scheduler:
             return self._slice_put(node)
         if group.kind == "scatter":
             return self._scatter(node, out)
+        if group.kind == "loop":
+            return self._loop(node)
         launches = TEMPLATES[group.kind](self, node, [self.input(x) for x in node.inputs], out)
         for launch in launches:
             launch.nodes = launch.nodes or (node,)
@@ -241,6 +246,63 @@ class Scheduler:
             launches[-1].nodes = (node,)
         return launches
 
+    def _loop(self, node: Node) -> list[Launch]:
+        """What is carried into the loop goes into its first rows; then the rounds."""
+        body, carried, sequences, _, steps, reverse = node.attrs
+        out, size = self.buffers[self.partition.numbers[id(node)]], node.dtype.itemsize
+        launches: list[Launch] = []
+        before, after, start = [], [], 0
+        for i, y in enumerate(body.outputs):
+            n = prod(y.shape)
+            step = -n * size if reverse else n * size
+            first, second = (steps, steps - 1) if reverse else (0, 1)
+            if i < carried:
+                x = node.inputs[i]
+                before.append(rounds.Rows(Array(out, (start + first * n) * size), step))
+                launches += self._copy(node, x, start + first * n, contiguous(x.shape)) if n else []
+            else:
+                second = steps - 1 if reverse else 0
+            after.append(rounds.Rows(Array(out, (start + second * n) * size), step))
+            start += n * (steps + (i < carried))
+        if not steps:
+            return launches
+        inner = Scheduler(body.outputs, self.target, self.threads)
+        self.order += inner.order
+        rows, constants = [], {}
+        for i, (p, x) in enumerate(zip(body.parameters, node.inputs)):
+            number = inner.partition.number(p)
+            if number is None:
+                continue
+            if i < carried:
+                rows.append(rounds.place(inner.buffers[number], before[i]))
+                continue
+            array, strides = self.input(x)
+            if i < carried + sequences:
+                step = strides[0] * x.dtype.itemsize
+                at = array.offset + (step * (steps - 1) if reverse else 0)
+                where = rounds.Rows(Array(array.buffer, at), -step if reverse else step)
+                rows.append(rounds.place(inner.buffers[number], where))
+            else:
+                constants[id(inner.buffers[number])] = array
+        copies: list[Launch] = []
+        for y, where in zip(body.outputs, after):
+            buffer, _ = output_buffer(inner, y)
+            if buffer is None or buffer.kind != "output":
+                copies += inner.copy_out(y, len(inner.partition.nodes) + len(rows))
+                buffer = inner.buffers[len(inner.partition.nodes) + len(rows)]
+            rows.append(rounds.place(buffer, where))
+        body_launches = [*inner.launches, *copies]
+        return launches + rounds.launches_of(node, steps, body_launches, rows, constants)
+
+    def copy_out(self, node: Node, number: int) -> list[Launch]:
+        """Launches that copy a value into a new output, which gets `number`."""
+        lowering = Lowering(node.shape, self.partition.number)
+        expr = lowering.lower(node, lowering.axes(range(len(node.shape))))
+        self.buffers[number] = Buffer(node.type.n_bytes, "output", "copy")
+        strides = list(contiguous(node.shape))
+        built = copy_kernel(expr, node.shape, number, node.dtype, 0, strides)
+        return self.loops(built, (node,))
+
 
 def _scan(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
     op, dtype = node.structure.op, node.inputs[0].dtype
@@ -303,6 +365,6 @@ TEMPLATES: dict[str, Template] = {
 def output_buffer(scheduler: Scheduler, root: Node) -> tuple[Buffer | None, Node]:
     """Where the value of a root lies: its buffer, or the leaf whose value it shares."""
     source = strip(root)
-    if is_leaf(source):
+    if is_given(source):
         return None, source
     return scheduler.buffers[scheduler.partition.numbers[id(source)]], source

@@ -51,6 +51,10 @@ class Op:
     batch: Callable[..., Node]
     reference: Callable[..., np.ndarray]
 
+    def read(self, attrs: tuple) -> tuple:
+        """The attributes, from the values that their text stands for."""
+        return attrs
+
     def __call__(self, *inputs: Node, **attrs: Any) -> Node:
         """The node of this op on `inputs`; attributes by name."""
         return graph.make(self, inputs, tuple(attrs[name] for name in self.params))

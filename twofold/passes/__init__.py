@@ -10,16 +10,26 @@ from ..graph.node import Node, recorder
 from ..graph.text import Graph
 from ..graph.verify import verify
 from ..ops.base import registry
+from .bodies import rewrite_bodies
 from .complex import split_complex
 from .expand import expand
+from .join import join
 from .layout import pull_permutes
 from .simplify import simplify
 from .transpose import transpose_products
 from .vectors import products_of_vectors
 
+
+def bodies(roots: Sequence[Node]) -> list[Node]:
+    """All passes on what is within loops."""
+    return rewrite_bodies(roots, run)
+
+
 PASSES = (
     split_complex,
     simplify,
+    bodies,
+    join,
     products_of_vectors,
     transpose_products,
     pull_permutes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from .buffers import Buffer
 from .pool import Pool
-from .walker import ENTRY_BYTES, PLAN_BYTES
+from .walker import ENTRY_BYTES, LAUNCH, PLAN_BYTES
 
 _FORMATS = {
     "bool": "?", "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q",
@@ -22,13 +23,15 @@ _FORMATS = {
 
 @dataclass
 class PlanLaunch:
-    """A kernel's address, its words, its items, and whether all threads meet after it."""
+    """A kernel's address, its words, its items, and whether all threads meet after it; or the begin
+    or end of a loop (`kind`, see `walker.py`)."""
 
     address: int
     words: list[int]
     items: int
     grain: int
     barrier_after: bool
+    kind: int = LAUNCH
 
 
 class Arena:
@@ -75,18 +78,11 @@ class Plan:
         self._plan = start
         at = start + first
         ctypes.memmove(at, words.ctypes.data, words.nbytes)
-        done = 0
         for i, launch in enumerate(launches):
-            done += launch.items
             meets = launch.barrier_after or i + 1 == n
-            entry = (ctypes.c_int64 * 5).from_address(start + table + i * ENTRY_BYTES)
-            entry[:] = [
-                launch.address,
-                at,
-                launch.items,
-                max(1, launch.grain),
-                done if meets else 0,
-            ]
+            entry = (ctypes.c_int64 * 6).from_address(start + table + i * ENTRY_BYTES)
+            grain = max(1, launch.grain)
+            entry[:] = [launch.address, at, launch.items, grain, meets, launch.kind]
             at += 8 * len(launch.words)
         self._bases = (ctypes.c_int64 * n_slots).from_address(start + bases)
         self._error = (ctypes.c_int64 * 4).from_address(start + error)
@@ -94,8 +90,11 @@ class Plan:
         self._bases[0] = start + error
         self._bases[2] = start + scalars
         self._arena_bytes = arena_bytes
+        self.n_launches = n
         alone = all(launch.grain >= launch.items for launch in launches)
-        (ctypes.c_int64 * 4).from_address(start)[:] = [n, start + table, start + bases, alone]
+        loops = any(launch.kind != LAUNCH for launch in launches)
+        self._header = (ctypes.c_int64 * 6).from_address(start)
+        self._header[:] = [n, start + table, start + bases, 0, alone, n_slots if loops else 0]
 
     def run(
         self,
@@ -117,6 +116,24 @@ class Plan:
                 code, value, extent, launch = self._error
                 self._error[:] = [0, 0, 0, 0]
                 raise KernelError(code, value, extent, launch)
+
+    def run_timed(
+        self,
+        pool: Pool,
+        addresses: Iterable[tuple[int, int]],
+        scalars: Iterable[tuple[int, float, str]] = (),
+    ) -> list[float]:
+        """Run, meeting after each launch; gives the seconds of each, over all rounds of loops."""
+        times = np.zeros(max(1, self.n_launches), np.int64)
+        self._header[3] = times.ctypes.data
+        try:
+            begin = time.perf_counter()
+            self.run(pool, addresses, scalars)
+            seconds = time.perf_counter() - begin
+        finally:
+            self._header[3] = 0
+        ticks = times[: self.n_launches]
+        return list(ticks / max(ticks.sum(), 1) * seconds)
 
 
 def pack_scalar(into: Any, position: int, value: float, dtype: str) -> None:

@@ -2,20 +2,34 @@
 
 A team is 256 bytes: @0 i32 generation, @4 i32 whether the plan is open, @64 i32 workers inside, @68
 i32 workers asleep, @128 pointer to the plan, @136 i64 size of the team. A plan is 128 bytes: @0 i64
-launches, @8 table, @16 bases, @24 i64 whether the caller walks it alone, @64 i64 items done. An
-entry of the table is 128 bytes: @0 function, @8 words, @16 items, @24 grain, @32 i64 items done by
-the end of this launch if all threads meet then, else 0, @64 next item.
+entries, @8 table, @16 bases, @24 times or null, @32 i64 whether the caller walks it alone, @40 i64
+bases to copy for each thread, 0 if there are no loops, @64 i64 items done. An entry of the table is
+128 bytes: @0 function, @8 words, @16 items, @24 grain, @32 i64 whether all threads meet then, @40
+i64 what it is, @64 next item.
+
+An entry is a launch (@40 is 0), the begin of a loop (1) or its end (2). The entries between are run
+as often as the loop says. The words of a begin are (rounds, n, then n times: slot, slot it starts
+from, offset, step in bytes): each round the base of a slot moves on by its step, in each thread's
+own copy of the bases. The words of an end are those of its begin, preceded by the begin's number.
+Loops may lie within loops.
 
 Threads meet where the count of items done says that all work before is finished, not where a number
 of threads has arrived. So a worker that the system has not woken, or has put aside, is waited for
 only if it holds an item: on a crowded machine the caller does the work of those that are late. A
-worker enters (@64) before it looks whether the plan is still open (@4); the caller closes the plan
-before it waits for those inside, so none is left in a plan that is over.
+launch within a loop gives out items without end: those of round r are r * items and on, up to
+(r + 1) * items, so a thread that comes late takes none of a round that is over. A worker enters
+(@64) before it looks whether the plan is still open (@4); the caller closes the plan before it
+waits for those inside, so none is left in a plan that is over.
 """
 
 from __future__ import annotations
 
 TEAM_BYTES, PLAN_BYTES, ENTRY_BYTES = 256, 128, 128
+LAUNCH, BEGIN, END = 0, 1, 2
+"""What an entry is."""
+
+MAX_DEPTH = 8
+"""Loops within loops, at most."""
 
 _FUTEX_WAIT = (
     "%slept = call i64 (i64, ...) @syscall(i64 {number}, ptr %team, i64 128, i32 %last, "
@@ -53,6 +67,8 @@ def text(machine: str, is_linux: bool) -> str:
 _SOURCE = r"""
 declare i64 @syscall(i64, ...)
 declare i32 @sched_yield()
+declare i64 @llvm.readcyclecounter()
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 $DECLARE
 
 define void @twofold_worker(ptr %team, i64 %worker) {
@@ -112,7 +128,7 @@ reset:
   %n = load i64, ptr %plan
   %table.p = getelementptr i8, ptr %plan, i64 8
   %table = load ptr, ptr %table.p
-  %alone.p = getelementptr i8, ptr %plan, i64 24
+  %alone.p = getelementptr i8, ptr %plan, i64 32
   %alone = load i64, ptr %alone.p
   %finished.p = getelementptr i8, ptr %plan, i64 64
   store i64 0, ptr %finished.p
@@ -178,11 +194,35 @@ entry:
   %table.p = getelementptr i8, ptr %plan, i64 8
   %table = load ptr, ptr %table.p
   %bases.p = getelementptr i8, ptr %plan, i64 16
-  %bases = load ptr, ptr %bases.p
+  %bases.all = load ptr, ptr %bases.p
+  %times.p = getelementptr i8, ptr %plan, i64 24
+  %times = load ptr, ptr %times.p
+  %copied.p = getelementptr i8, ptr %plan, i64 40
+  %copied = load i64, ptr %copied.p
   %finished.p = getelementptr i8, ptr %plan, i64 64
+  %timed.any = icmp ne ptr %times, null
+  %is.first = icmp eq i64 %worker, 0
+  %timed = and i1 %timed.any, %is.first
+  %clock = alloca i64
+  %started = call i64 @llvm.readcyclecounter()
+  store i64 %started, ptr %clock
+  %turns = alloca [8 x i64]
+  %rounds = alloca [8 x i64]
+  store i64 0, ptr %rounds
+  %own.bases = alloca i64, i64 %copied, align 16
+  %loops.any = icmp ne i64 %copied, 0
+  br i1 %loops.any, label %copy, label %launch.first
+copy:
+  %copied.bytes = mul i64 %copied, 8
+  call void @llvm.memcpy.p0.p0.i64(ptr %own.bases, ptr %bases.all, i64 %copied.bytes, i1 false)
+  br label %launch.first
+launch.first:
+  %bases = phi ptr [ %bases.all, %entry ], [ %own.bases, %copy ]
   br label %launch
 launch:
-  %i = phi i64 [ 0, %entry ], [ %i.next, %next ]
+  %i = phi i64 [ 0, %launch.first ], [ %i.next, %next ]
+  %total = phi i64 [ 0, %launch.first ], [ %total.now, %next ]
+  %depth = phi i64 [ 0, %launch.first ], [ %depth.now, %next ]
   %more = icmp ult i64 %i, %n
   br i1 %more, label %begin, label %out
 begin:
@@ -191,25 +231,111 @@ begin:
   %fn = load ptr, ptr %e
   %words.p = getelementptr i8, ptr %e, i64 8
   %words = load ptr, ptr %words.p
+  %kind.p = getelementptr i8, ptr %e, i64 40
+  %kind = load i64, ptr %kind.p
+  %round.p = getelementptr i64, ptr %rounds, i64 %depth
+  %round = load i64, ptr %round.p
+  switch i64 %kind, label %kernel [ i64 1, label %loop.begin
+                                    i64 2, label %loop.end ]
+
+loop.begin:
+  %count.new = load i64, ptr %words
+  %deeper = add i64 %depth, 1
+  %turn.new.p = getelementptr i64, ptr %turns, i64 %deeper
+  store i64 0, ptr %turn.new.p
+  %round.new = mul i64 %round, %count.new
+  %round.new.p = getelementptr i64, ptr %rounds, i64 %deeper
+  store i64 %round.new, ptr %round.new.p
+  %steps.new.p = getelementptr i64, ptr %words, i64 1
+  %steps.new = load i64, ptr %steps.new.p
+  br label %place
+place:
+  %k = phi i64 [ 0, %loop.begin ], [ %k.next, %place.one ]
+  %place.more = icmp ult i64 %k, %steps.new
+  br i1 %place.more, label %place.one, label %next
+place.one:
+  %k4 = mul i64 %k, 4
+  %k4.at = add i64 %k4, 2
+  %step.p = getelementptr i64, ptr %words, i64 %k4.at
+  %slot = load i64, ptr %step.p
+  %from.slot.p = getelementptr i64, ptr %step.p, i64 1
+  %from.slot = load i64, ptr %from.slot.p
+  %offset.p = getelementptr i64, ptr %step.p, i64 2
+  %offset = load i64, ptr %offset.p
+  %from.base.p = getelementptr i64, ptr %bases, i64 %from.slot
+  %from.base = load i64, ptr %from.base.p
+  %placed = add i64 %from.base, %offset
+  %slot.p = getelementptr i64, ptr %bases, i64 %slot
+  store i64 %placed, ptr %slot.p
+  %k.next = add i64 %k, 1
+  br label %place
+
+loop.end:
+  %first = load i64, ptr %words
+  %count.p = getelementptr i64, ptr %words, i64 1
+  %count = load i64, ptr %count.p
+  %turn.p = getelementptr i64, ptr %turns, i64 %depth
+  %turn = load i64, ptr %turn.p
+  %turn.next = add i64 %turn, 1
+  store i64 %turn.next, ptr %turn.p
+  %round.next = add i64 %round, 1
+  store i64 %round.next, ptr %round.p
+  %again = icmp slt i64 %turn.next, %count
+  %shallower = sub i64 %depth, 1
+  %steps.p = getelementptr i64, ptr %words, i64 2
+  %steps = load i64, ptr %steps.p
+  br i1 %again, label %move, label %next
+move:
+  %m = phi i64 [ 0, %loop.end ], [ %m.next, %move.one ]
+  %move.more = icmp ult i64 %m, %steps
+  br i1 %move.more, label %move.one, label %next
+move.one:
+  %m4 = mul i64 %m, 4
+  %m4.at = add i64 %m4, 3
+  %moved.p = getelementptr i64, ptr %words, i64 %m4.at
+  %moved.slot = load i64, ptr %moved.p
+  %by.p = getelementptr i64, ptr %moved.p, i64 3
+  %by = load i64, ptr %by.p
+  %moved.base.p = getelementptr i64, ptr %bases, i64 %moved.slot
+  %moved.base = load i64, ptr %moved.base.p
+  %moved.base.next = add i64 %moved.base, %by
+  store i64 %moved.base.next, ptr %moved.base.p
+  %m.next = add i64 %m, 1
+  br label %move
+
+kernel:
   %items.p = getelementptr i8, ptr %e, i64 16
   %items = load i64, ptr %items.p
   %grain.p = getelementptr i8, ptr %e, i64 24
   %grain = load i64, ptr %grain.p
-  %goal.p = getelementptr i8, ptr %e, i64 32
-  %goal = load i64, ptr %goal.p
+  %meets.p = getelementptr i8, ptr %e, i64 32
+  %meets = load i64, ptr %meets.p
   %counter.p = getelementptr i8, ptr %e, i64 64
+  %total.next = add i64 %total, %items
+  %low = mul i64 %round, %items
+  %high = add i64 %low, %items
   br label %take
 take:
-  %own = phi i64 [ 0, %begin ], [ %own.next, %work ]
-  %from = atomicrmw add ptr %counter.p, i64 %grain monotonic
-  %some = icmp slt i64 %from, %items
-  br i1 %some, label %work, label %taken
+  %own = phi i64 [ 0, %kernel ], [ %own.next, %work ]
+  %seen.first = load atomic i64, ptr %counter.p monotonic, align 8
+  br label %take.try
+take.try:
+  %seen = phi i64 [ %seen.first, %take ], [ %seen.now, %take.one ]
+  %some = icmp slt i64 %seen, %high
+  br i1 %some, label %take.one, label %taken
+take.one:
+  %to.full = add i64 %seen, %grain
+  %over = icmp sgt i64 %to.full, %high
+  %to = select i1 %over, i64 %high, i64 %to.full
+  %swap = cmpxchg ptr %counter.p, i64 %seen, i64 %to monotonic monotonic, align 8
+  %seen.now = extractvalue { i64, i1 } %swap, 0
+  %swapped = extractvalue { i64, i1 } %swap, 1
+  br i1 %swapped, label %work, label %take.try
 work:
-  %to.full = add i64 %from, %grain
-  %over = icmp sgt i64 %to.full, %items
-  %to = select i1 %over, i64 %items, i64 %to.full
-  call void %fn(ptr %bases, ptr %words, i64 %from, i64 %to, i64 %worker)
-  %taken.now = sub i64 %to, %from
+  %item.from = sub i64 %seen, %low
+  %item.to = sub i64 %to, %low
+  call void %fn(ptr %bases, ptr %words, i64 %item.from, i64 %item.to, i64 %worker)
+  %taken.now = sub i64 %to, %seen
   %own.next = add i64 %own, %taken.now
   br label %take
 taken:
@@ -219,12 +345,14 @@ report:
   %before = atomicrmw add ptr %finished.p, i64 %own acq_rel
   br label %reported
 reported:
-  br label %meet.look
+  %meets.here = icmp ne i64 %meets, 0
+  %meets.now = or i1 %meets.here, %timed.any
+  br i1 %meets.now, label %meet.look, label %met
 meet.look:
   %spins = phi i32 [ 0, %reported ], [ %spins.next, %meet.again ]
   %finished = load atomic i64, ptr %finished.p acquire, align 8
-  %ready = icmp sge i64 %finished, %goal
-  br i1 %ready, label %next, label %meet.wait
+  %ready = icmp sge i64 %finished, %total.next
+  br i1 %ready, label %met, label %meet.wait
 meet.wait:
   $PAUSE
   %spins.next = add i32 %spins, 1
@@ -235,8 +363,25 @@ meet.yield:
   br label %meet.again
 meet.again:
   br label %meet.look
+met:
+  br i1 %timed, label %stamp, label %next
+stamp:
+  %time.p = getelementptr i64, ptr %times, i64 %i
+  %time = load i64, ptr %time.p
+  %now = call i64 @llvm.readcyclecounter()
+  %then = load i64, ptr %clock
+  %passed = sub i64 %now, %then
+  %time.next = add i64 %time, %passed
+  store i64 %time.next, ptr %time.p
+  store i64 %now, ptr %clock
+  br label %next
 next:
-  %i.next = add i64 %i, 1
+  %from = phi i64 [ %i, %met ], [ %i, %stamp ], [ %i, %place ], [ %i, %loop.end ], [ %first, %move ]
+  %total.now = phi i64 [ %total.next, %met ], [ %total.next, %stamp ], [ %total, %place ],
+                       [ %total, %loop.end ], [ %total, %move ]
+  %depth.now = phi i64 [ %depth, %met ], [ %depth, %stamp ], [ %deeper, %place ],
+                       [ %shallower, %loop.end ], [ %depth, %move ]
+  %i.next = add i64 %from, 1
   br label %launch
 out:
   ret void

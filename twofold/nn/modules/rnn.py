@@ -1,5 +1,6 @@
-"""Recurrent networks: plain, LSTM and GRU, and their cells. Steps are unrolled into the graph; what
-the inputs contribute to all steps of a layer is one product before them."""
+"""Recurrent networks: plain, LSTM and GRU, and their cells. Steps of padded sequences are a loop of
+machine code (`scan`), those of packed ones are unrolled into the graph; what the inputs contribute
+to all steps of a layer is one product before them."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...creation import empty
+from ...functions.control import scan
 from ...functions.shape import cat, stack
 from ...tensor import Tensor
 from .. import functional as F
@@ -61,11 +63,13 @@ def _run_padded(
     cell: Cell, x: Tensor, state: State, weights: Any, backwards: bool
 ) -> tuple[Tensor, State]:
     """All steps of x (T, N, gates); outputs (T, N, H) and the last state."""
-    outputs: list[Any] = [None] * x.size(0)
-    for t in reversed(range(x.size(0))) if backwards else range(x.size(0)):
-        state = cell(x[t], state, weights)
-        outputs[t] = state[0]
-    return stack(outputs), state
+
+    def step(state: State, gates: Tensor) -> tuple[State, Tensor]:
+        after = cell(gates, state, weights)
+        return after, after[0]
+
+    state, outputs = scan(step, state, x, reverse=backwards)
+    return outputs, state
 
 
 def _run_packed(

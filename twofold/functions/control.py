@@ -1,0 +1,113 @@
+"""Loops over tensors: one kernel loop for all steps, whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..graph.node import Node
+from ..ops import control
+from ..ops import movement as mv
+from ..tensor import Tensor, wrap, wrap_dim
+from ._registry import function
+
+
+def _flat(value: Any, found: list[Tensor]) -> Any:
+    """The form of `value`, whose tensors are appended to `found`."""
+    if isinstance(value, Tensor):
+        found.append(value)
+        return Tensor
+    if isinstance(value, (tuple, list)):
+        return (type(value), [_flat(v, found) for v in value])
+    if isinstance(value, dict):
+        return (dict, {k: _flat(v, found) for k, v in value.items()})
+    if value is None:
+        return None
+    raise TypeError(
+        "[scan] values are tensors, None, and tuples, lists and dicts of them; got "
+        f"{type(value).__name__}; try twofold.tensor(...)"
+    )
+
+
+def _formed(form: Any, tensors: list[Any]) -> Any:
+    """A value of `form`, with tensors from the front of `tensors`."""
+    if form is Tensor:
+        return tensors.pop(0)
+    if form is None:
+        return None
+    kind, parts = form
+    if kind is dict:
+        return {k: _formed(f, tensors) for k, f in parts.items()}
+    made = [_formed(f, tensors) for f in parts]
+    return kind(*made) if hasattr(kind, "_fields") else kind(made)
+
+
+@function()
+def scan(
+    combine_fn: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any,
+    *,
+    dim: int = 0,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """(carry, ys) of carry, y[t] = combine_fn(carry, x[t]) for each t along `dim` of xs, from carry
+    = init; with `reverse`, from the last t to the first.
+
+    `init` and `xs` are tensors or tuples, lists and dicts of them. `combine_fn` is called once, to
+    be recorded; it may read other tensors, through which gradients flow, too. ys are stacked along
+    a new first axis. All steps run as one loop of machine code, of any length; what does not depend
+    on the carry is computed for all steps at once. Carries and ys must have one dtype.
+
+    Errors: RuntimeError where a carry changes its shape or dtype, or xs differ in length.
+
+    >>> import twofold as tf
+    >>> carry, ys = tf.scan(lambda c, x: (c + x, c * x), tf.zeros(()), tf.tensor([1.0, 2.0, 3.0]))
+    >>> carry, ys
+    (tensor(6.), tensor([0., 2., 9.]))
+    """
+    start: list[Tensor] = []
+    along: list[Tensor] = []
+    carry_form, x_form = _flat(init, start), _flat(xs, along)
+    if not along:
+        raise RuntimeError("[scan] xs has no tensor, so the number of steps is not known")
+    sequences = []
+    for x in along:
+        node = x._node()
+        axis = wrap_dim(dim, len(node.shape))
+        sequences.append(
+            mv.permute(node, (axis, *(a for a in range(len(node.shape)) if a != axis)))
+        )
+    steps = {x.shape[0] for x in sequences}
+    if len(steps) != 1:
+        raise RuntimeError(f"[scan] xs must be of one length along dim {dim}; got {sorted(steps)}")
+    (length,) = steps
+    carried = [c._node() for c in start]
+    forms: list[Any] = []
+
+    def body(parameters: list[Node]) -> list[Node]:
+        given = [wrap(p) for p in parameters]
+        result = combine_fn(_formed(carry_form, given), _formed(x_form, given))
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TypeError(
+                f"[scan] combine_fn must return (carry, y); got {type(result).__name__}"
+            )
+        after: list[Tensor] = []
+        outputs: list[Tensor] = []
+        forms.extend((_flat(result[0], after), _flat(result[1], outputs)))
+        if forms[0] != carry_form:
+            raise RuntimeError(
+                "[scan] combine_fn must return a carry of the form of init; got "
+                f"{len(after)} tensors in {type(result[0]).__name__} for {len(carried)}"
+            )
+        return [x._node() for x in (*after, *outputs)]
+
+    types = [*[c.type for c in carried], *[s.type.with_shape(s.shape[1:]) for s in sequences]]
+    traced, constants = control.trace(body, types)
+    found = control.loop(traced, carried, sequences, constants, length, reverse)
+    n = len(carried)
+    last = [control.row(r, 0 if reverse else length) for r in found[:n]]
+    return (
+        _formed(carry_form, [wrap(x) for x in last]),
+        _formed(forms[1], [wrap(y) for y in found[n:]]),
+    )
