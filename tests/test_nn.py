@@ -646,10 +646,30 @@ def test_errors_name_the_module() -> None:
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied") as info:
         net(tf.ones(3, 4))
     (note,) = info.value.__notes__
-    assert note == (
+    text, _, place = note.partition(", at ")
+    assert text == (
         "in 1.parts.1: Linear(in_features=7, out_features=2, bias=True), given [3, 8], with weight "
         "[2, 7], bias [2]"
     )
+    assert place.startswith(f"{__file__}:") and place.endswith(": x = part(x)")
+
+
+def test_errors_in_a_forward_of_ones_own_name_its_line() -> None:
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(tf.ones(3))
+
+        def forward(self, x):
+            return x * self.scale
+
+    net = nn.ModuleDict({"encoder": nn.Sequential(nn.Identity(), Scale())})
+    net.forward = lambda x: net["encoder"](x)
+    with pytest.raises(RuntimeError, match="must match the size") as info:
+        net(x=tf.ones(2, 4))
+    (note,) = info.value.__notes__
+    assert note.startswith("in encoder.1: Scale(), given [2, 4], with scale [3], at ")
+    assert note.endswith(": return x * self.scale")
 
 
 def test_errors_are_pytorchs() -> None:

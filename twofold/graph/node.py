@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any, Protocol
 
 from .. import config
@@ -348,13 +349,18 @@ if hasattr(os, "register_at_fork"):
 _PACKAGE = __name__.rsplit(".", 2)[0]
 
 
+def is_ours(frame: FrameType) -> bool:
+    """Whether a frame runs code of Twofold's own."""
+    return frame.f_globals.get("__name__", "").startswith(_PACKAGE + ".")
+
+
 def user_location() -> tuple[str, int, str] | None:
     """File, line and function of the nearest caller outside Twofold."""
     if recorder.site is not None:
         return recorder.site
     frame = sys._getframe(1)
     while frame is not None:
-        if not frame.f_globals.get("__name__", "").startswith(_PACKAGE + "."):
+        if not is_ours(frame):
             return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
         frame = frame.f_back  # type: ignore[assignment]
     return None

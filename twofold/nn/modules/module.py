@@ -140,12 +140,12 @@ class Module:
             try:
                 return self.forward(*args, **kwargs)
             except Exception as error:
-                locate(error, self, args)
+                locate(error, self, args, kwargs)
                 raise
         try:
             return self._call_with_hooks(args, kwargs)
         except Exception as error:
-            locate(error, self, args)
+            locate(error, self, args, kwargs)
             raise
 
     def _call_with_hooks(self, args: tuple, kwargs: dict[str, Any]) -> Any:
