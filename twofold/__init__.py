@@ -99,6 +99,7 @@ autograd.__getattr__ = _autograd_later  # type: ignore[method-assign]
 
 _LATER = {
     "nn": "nn", "optim": "optim", "utils": "utils", "serialization": "serialization",
+    "models": "models",
     "save": "serialization", "load": "serialization", "explain": "explanation",
     "func": "func", "vmap": "func", "distributions": "distributions",
     **dict.fromkeys(
