@@ -63,12 +63,15 @@ def test_free_blocks_stay_near_the_peak() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="maps pages as Linux does")
-def test_an_array_that_ends_with_its_mapping_is_not_read_past() -> None:
+@pytest.mark.parametrize("behind", ["nothing", "a page that may not be read"])
+def test_an_array_that_ends_with_its_mapping_is_not_read_past(behind: str) -> None:
     libc = ctypes.CDLL(None)
     libc.mmap.restype = ctypes.c_void_p
     page = mmap.PAGESIZE
     start = libc.mmap(None, ctypes.c_size_t(2 * page), 3, 0x22, -1, ctypes.c_long(0))
-    assert libc.munmap(ctypes.c_void_p(start + page), ctypes.c_size_t(page)) == 0
+    second, n = ctypes.c_void_p(start + page), ctypes.c_size_t(page)
+    gone = libc.munmap(second, n) if behind == "nothing" else libc.mprotect(second, n, 0)
+    assert gone == 0
     for dtype in (np.float16, np.float32, np.uint8):
         n_bytes = 3 * np.dtype(dtype).itemsize
         memory = (ctypes.c_uint8 * n_bytes).from_address(start + page - n_bytes)

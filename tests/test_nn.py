@@ -721,3 +721,15 @@ def test_a_class_that_is_not_there(name: str, bad: int) -> None:
         x.grad.tolist()
     if name != "multi_margin_loss":
         assert loss(x, target, ignore_index=bad).item() >= 0
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_indices_of_pooling_point_into_the_input(dilation: int) -> None:
+    """Where all that a window covers is minus infinity, to the first of it, not to padding."""
+    x = np.full((1, 1, 4, 4), -np.inf, np.float32)
+    x[0, 0, 3, 3] = 0
+    found = F.max_pool2d(tf.tensor(x), 3, 1, 1, dilation, return_indices=True)[1]
+    expected = torch.nn.functional.max_pool2d(
+        torch.tensor(x), 3, 1, 1, dilation, return_indices=True
+    )[1]
+    assert found.tolist() == expected.tolist()

@@ -275,3 +275,43 @@ def test_printing(case):
     """Tensors print as PyTorch's do."""
     f = PRINTED[case]
     assert repr(f(tf)).replace("twofold.", "torch.") == repr(f(torch))
+
+
+def _arrays() -> dict[str, np.ndarray]:
+    base = np.arange(24, dtype=np.float32).reshape(4, 6)
+    return {
+        "turned": base.T,
+        "columns": base[:, 1:3],
+        "steps": base[::2, ::3],
+        "a column": base[:, 0],
+        "rows": base[1:3],
+        "by columns": np.asfortranarray(base),
+        "three axes": base.reshape(2, 3, 4).transpose(2, 0, 1),
+    }
+
+
+@pytest.mark.parametrize("name", _arrays())
+def test_a_view_of_an_array_is_shared(name: str) -> None:
+    """Changes of the array reach the tensor, and those of the tensor the array."""
+    array = _arrays()[name]
+    x = tf.from_numpy(array)
+    array += 1
+    assert (x * 1).tolist() == array.tolist()
+    x.add_(5)
+    assert x.tolist() == array.tolist()
+    x[0] = -7
+    assert x.tolist() == array.tolist() and array[0].min() == -7
+    array[-1] = 99
+    assert x[-1].tolist() == array[-1].tolist()
+
+
+def test_arrays_that_cannot_be_shared() -> None:
+    with pytest.raises(ValueError, match="stride"):
+        tf.from_numpy(np.arange(4)[::-1])
+    with pytest.raises(ValueError, match="byte order"):
+        tf.from_numpy(np.arange(4).astype(">i4"))
+    fixed = np.broadcast_to(np.float32(3), (2, 2))
+    assert tf.from_numpy(fixed).tolist() == [[3, 3], [3, 3]]
+    bytes_apart = np.zeros(3, dtype=[("a", "u1"), ("b", "<f4")])["b"]
+    with pytest.warns(UserWarning, match="copied"):
+        assert tf.from_numpy(bytes_apart).tolist() == [0, 0, 0]

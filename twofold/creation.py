@@ -108,22 +108,74 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tens
 
 @function()
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A tensor that shares memory with a NumPy array: a change of either is seen in both."""
+    """A tensor that shares memory with a NumPy array: a change of either is seen in both.
+
+    The values of an array that may not be written to are copied. ValueError for steps backwards and
+    for foreign byte orders.
+
+    >>> import numpy, twofold as tf
+    >>> a = numpy.zeros((2, 3), numpy.float32)
+    >>> tf.from_numpy(a.T)[2, 1] = 5
+    >>> a[1].tolist()
+    [0.0, 0.0, 5.0]
+    """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    if not array.dtype.isnative:
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion "
+            "between byte orders is currently not supported; try array.astype("
+            f"numpy.{array.dtype.name})"
+        )
     dtype = dtypes.from_numpy(array.dtype)
-    if not array.flags.c_contiguous or not array.flags.writeable or not array.dtype.isnative:
-        return wrap(engine.from_numpy(np.ascontiguousarray(array).reshape(array.shape), dtype))
+    if array.size and any(s < 0 for s in array.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides are not currently supported; try array.copy()"
+        )
+    if array.flags.writeable:
+        found = _shared(array, dtype) if array.flags.c_contiguous else _shared_window(array, dtype)
+        if found is not None:
+            return found
+        warnings.warn(
+            "[from_numpy] the array's steps are not those of a view of a whole array, so its "
+            "values are copied: later changes of the array are not seen",
+            stacklevel=2,
+        )
+    return wrap(engine.from_numpy(np.ascontiguousarray(array).reshape(array.shape), dtype))
+
+
+def _shared(array: np.ndarray, dtype: DType) -> Tensor:
+    """A tensor on the memory of a C-contiguous array."""
     node = engine.from_numpy(array, dtype, share=True)
     if not node.value.is_foreign:
         warnings.warn(
             "[from_numpy] the array ends where its memory mapping ends, which kernels read past, "
             "so its values are copied: writes to the tensor reach the array, not the reverse",
-            stacklevel=2,
+            stacklevel=3,
         )
     result = wrap(node)
     result._storage.pinned = array
     return result
+
+
+def _shared_window(array: np.ndarray, dtype: DType) -> Tensor | None:
+    """A window, by the array's steps, on the whole array that it is a view of; None without one."""
+    whole = array.base
+    while isinstance(whole, np.ndarray) and not whole.flags.c_contiguous:
+        whole = whole.base
+    item = array.itemsize
+    if not isinstance(whole, np.ndarray) or whole.dtype != array.dtype:
+        if not array.flags.f_contiguous:
+            return None
+        whole = array.T
+    start = array.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+    if start % item or any(s % item for s in array.strides) or not whole.flags.writeable:
+        return None
+    flat = _shared(whole.reshape(-1), dtype)
+    steps = [s // item for s in array.strides]
+    view = flat.as_strided(array.shape, steps, start // item)  # type: ignore[attr-defined]
+    return view if view._storage is flat._storage else None
 
 
 def full_node(shape: tuple[int, ...], value: Any, dtype: DType) -> Node:

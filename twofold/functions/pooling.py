@@ -153,7 +153,10 @@ def _flat_positions(within: Node, w: _Windows) -> Node:
     for a in range(rank):
         below = math.prod(w.kernel[a + 1 :])
         k = ew.floormod(ew.floordiv(within, _int(below)), _int(w.kernel[a]))
-        at = ew.add(ew.mul(k, _int(w.dilation[a])), _along(_starts(w, a), a, rank))
+        step = _int(w.dilation[a])
+        at = ew.add(ew.mul(k, step), _along(_starts(w, a), a, rank))
+        if w.padding[a]:  # where all is minus infinity, the first that is no padding counts
+            at = ew.where(ew.lt(at, _int(0)), ew.floormod(at, step), at)
         at = ew.mul(at, _int(math.prod(w.spatial[a + 1 :])))
         total = at if total is None else ew.add(total, at)
     assert total is not None

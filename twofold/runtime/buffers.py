@@ -126,20 +126,22 @@ class Buffer:
 
 
 def may_be_read_past(array: np.ndarray) -> bool:
-    """Whether the bytes behind the array, as many as kernels may read, lie in memory that is there:
-    in its last page, or in a next one that the process has."""
+    """Whether the bytes behind the array, as many as kernels may read, lie in memory that may be
+    read: in its last page, or in a next one that the process has and may read."""
     end = array.__array_interface__["data"][0] + array.nbytes
     last = (end + PADDING - 1) // _PAGE
-    if not array.nbytes or (end - 1) // _PAGE == last or _mincore is None:
+    if not array.nbytes or (end - 1) // _PAGE == last or _write is None:
         return True
-    return (
-        _mincore(ctypes.c_void_p(last * _PAGE), ctypes.c_size_t(1), ctypes.create_string_buffer(1))
-        == 0
-    )
+    reader, writer = os.pipe()
+    try:  # the system refuses to send what may not be read
+        return _write(writer, ctypes.c_void_p(last * _PAGE), ctypes.c_size_t(1)) == 1
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 _PAGE = mmap.PAGESIZE
-_mincore = getattr(ctypes.CDLL(None), "mincore", None) if os.name == "posix" else None
+_write = ctypes.CDLL(None).write if os.name == "posix" else None
 
 
 class _View:
