@@ -51,6 +51,19 @@ v1 = v0 * 2
 v2 = v1 - v1.mean(1, True)
 v3 = v2.norm()
 """,
+    "memory handed out that was another tensor's too": """
+v0 = leaf(972, (), 'float32', True)
+v1 = v0.reshape(())
+v2 = v1.topk(1, -1)[0]
+poke(v2)
+""",
+    "a mean over nothing handed out": """
+v0 = leaf(656, (0,), 'float32', True)
+v1 = v0.norm()
+v2 = v1 + v1 * 2
+v3 = v1.mean(0)
+poke(v1)
+""",
 }
 """What went wrong once."""
 

@@ -174,7 +174,7 @@ def _shared_window(array: np.ndarray, dtype: DType) -> Tensor | None:
         return None
     flat = _shared(whole.reshape(-1), dtype)
     steps = [s // item for s in array.strides]
-    view = flat.as_strided(array.shape, steps, start // item)  # type: ignore[attr-defined]
+    view = flat.as_strided(array.shape, steps, start // item)
     return view if view._storage is flat._storage else None
 
 

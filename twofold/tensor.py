@@ -659,9 +659,14 @@ def _shared_array(storage: Storage) -> np.ndarray:
     node = storage.node
     array = engine.to_numpy(node)
     s = node.structure
-    if s.requires_grad and not _is_leaf_node(node):
-        return array
     value = node.value
+    if s.requires_grad and not _is_leaf_node(node):
+        # The slot, the array, the local name and getrefcount's argument make four: more are others
+        # whose value turned out to be this one.
+        if sys.getrefcount(value) > 4:
+            node.value = engine.from_numpy(array, s.dtype).value
+            array = engine.to_numpy(node)
+        return array
     # The slot, the local name and getrefcount's argument make three; more are other users, whose
     # value must not change with this array.
     if sys.getrefcount(node) > 3 or sys.getrefcount(value) > 3:

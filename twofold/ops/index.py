@@ -325,6 +325,8 @@ def _product_of_others(v: Node, i: Node) -> Node:
     back = make_node(ARGSORT, (order,), (False,))
     places, values = _picked(i, order), _picked(v, order)
     n = i.shape[1]
+    if not n:
+        return v
     before = _neighbour(values, places, 1)
     after = _neighbour(values, places, -1)
     step = 1
