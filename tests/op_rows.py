@@ -550,6 +550,8 @@ ROWS: dict[str, Row] = {
     "atanh": unary("atanh", low=-0.8, high=0.8),
     "erf": unary("erf"),
     "erfc": unary("erfc"),
+    "ndtr": unary(low=-3.0, ulps=16),
+    "gelu": unary(low=-3.0, ulps=16),
     "erfinv": unary("erfinv", low=-0.8, high=0.8),
     "lgamma": unary("lgamma", low=0.3, high=9.0, ulps=8, zeros=1.0),
     "digamma": unary("digamma", low=0.3, high=9.0, ulps=16, zeros=1.0, torch_special=False),

@@ -62,6 +62,8 @@ SLOW: dict[str, tuple[Oracle, float, float]] = {
     "erf": (_exactly(mpmath.erf), 1.5, 1),
     "erfc": (_exactly(lambda x: mpmath.erfc(min(x, 100))), 1, 3),
     "erfinv": (_exactly(mpmath.erfinv), 1, 2.5),
+    "ndtr": (_exactly(lambda x: mpmath.ncdf(max(x, -100))), 5.5, 3),
+    "gelu": (_exactly(lambda x: mpmath.mpf(0) if x < -100 else x * mpmath.ncdf(x)), 5.5, 3),
 }
 """Functions of the precise oracle, with the largest errors allowed."""
 

@@ -80,6 +80,27 @@ def exp_parts(x: Vec, rest: Vec | None = None) -> tuple[Vec, Vec]:
     return _exp_reduced(r if rest is None else r + rest), n
 
 
+def exp_times(factor: Vec, x: Vec, rest: Vec, half: bool = False) -> Vec:
+    """factor exp(-(x + rest)), or with `half` factor exp(-(x + rest) / 2), for a factor of usual
+    size and x < 1400: not rounded in between where the power is below the normal numbers.
+
+    The sign and the half, being powers of two, go into the constants without a change of bits.
+    """
+    unit = -0.5 if half else -1.0
+    number, n = nearest(x, LOG2_E * unit)
+    single = is_single(x)
+    high, low = (LOG_2_HIGH_SINGLE, LOG_2_LOW_SINGLE) if single else (LOG_2_HIGH, LOG_2_LOW)
+    r = number.fma(-high / unit, x)
+    r = number.fma(-low / unit, r) + rest
+    coefficients = (1.0, *_EXP_SINGLE) if single else (1.0, *_EXP)
+    scaled = [c * unit ** (k + 1) for k, c in enumerate(coefficients)]
+    if single:
+        power = r * polynomial(r, scaled)
+    else:
+        power = polynomial(r, scaled[1:]).fma(r * r, r * unit)
+    return scale(power.fma(factor, factor), n, number)
+
+
 def _clamped(x: Vec) -> Vec:
     """x where exp(x) is neither 0 nor infinite, else a bound just beyond."""
     return clamp(x, -105.0, 89.0) if is_single(x) else clamp(x, -746.0, 710.0)
@@ -139,12 +160,17 @@ def tanh(x: Vec) -> Vec:
 def sigmoid(x: Vec) -> Vec:
     """1 / (1 + e^-x), left of zero as e^x / (1 + e^x).
 
-    What rounding loses of the divisor is made good by a first-order correction of the quotient.
+    What rounding loses of the divisor is made good by a correction of the quotient.
     """
-    power = exp(-x.abs())
+    power = _exp_left(x)
     divisor = 1 + power
     lost = power - (divisor - 1)
-    left = x < 0
-    quotient = left.select(power, 1) / divisor
-    inverse = left.select(1 - quotient, quotient)
-    return (-quotient * inverse).fma(lost, quotient)
+    quotient = (x < 0).select(power, 1) / divisor
+    return (-quotient).fma(lost, quotient)
+
+
+def _exp_left(x: Vec) -> Vec:
+    """exp(-|x|)."""
+    least = x.lift(-105.0 if is_single(x) else -746.0)
+    r, n, number = _reduced(least.max(-x.abs()))
+    return scale(_exp_reduced(r), n, number)

@@ -6,8 +6,8 @@ import math
 
 from .vecmath import Vec, copysign, polynomial
 from .vecmath_angle import sin, tan
-from .vecmath_bits import scale, two_product
-from .vecmath_exp import clamp, exp, exp_parts, is_single
+from .vecmath_bits import two_product
+from .vecmath_exp import clamp, exp, exp_times, is_single
 from .vecmath_log import log
 
 # erf(x) = x + x P(x^2), |x| <= 1
@@ -34,6 +34,9 @@ _ERFC = (
     2.9334271986777977e-07, -8.196051327315512e-07, 7.512809742592912e-08, 1.033336355003215e-07,
     -1.820162810906786e-08, -9.678471793693375e-09, 1.9061074372970363e-09,
 )  # fmt: skip
+# exp(a^2 / 2) Phi(-a) = P(a) / Q(a), 0 <= a <= 14.7, to float32's precision
+_NORMAL_SINGLE = (0.5, 0.43799454, 0.18298587, 0.040541418, 0.0041003574)
+_NORMAL_DIVISOR_SINGLE = (1.0, 1.6738739, 1.2015259, 0.46880558, 0.101628706, 0.010277952)
 # An estimate of erfinv(y) / y in -log(1 - y^2) < 5, and of erfinv(y) in its square root beyond.
 _ERFINV = (
     0.8862269204971659, 0.23201381821317738, 0.011548652884988565, -0.002334294164113154,
@@ -65,8 +68,7 @@ def _erfc_right(x: Vec) -> Vec:
     """erfc(x) of a float64 x >= 1/2."""
     x = clamp(x, 0.5, 28.0)
     square, rest = two_product(x, x)
-    p, n = exp_parts(-square, -rest)
-    return scale(p * polynomial((x - 4) / (x + 4), _ERFC) / (1 + x * 2), n)
+    return exp_times(polynomial((x - 4) / (x + 4), _ERFC) / (1 + x * 2), square, rest)
 
 
 def erf(x: Vec) -> Vec:
@@ -74,12 +76,52 @@ def erf(x: Vec) -> Vec:
     size = x.abs()
     if is_single(x):
         central = x.fma(polynomial(x * x, _ERF_SINGLE), x)
-        p, n = exp_parts(polynomial(clamp(size, 0.0, 4.0), _LOG_ERFC_SINGLE))
-        outer = 1 - scale(p, n)
+        outer = 1 - exp(polynomial(clamp(size, 0.0, 4.0), _LOG_ERFC_SINGLE))
     else:
         central = x.fma(polynomial(x * x, _ERF), x)
         outer = 1 - _erfc_right(size)
     return (size <= 1).select(central, copysign(outer, x))
+
+
+def _normal_tail(size: Vec, factor: Vec | None = None) -> Vec:
+    """Phi(-size), times a factor if there is one, for a size of at least 0, of float64 at least 0.7.
+
+    A quotient times exp(-size^2 / 2), with the square's rounding error made good.
+    """
+    if is_single(size):
+        ratio = polynomial(size, _NORMAL_SINGLE) / polynomial(size, _NORMAL_DIVISOR_SINGLE)
+    else:
+        z = size * math.sqrt(0.5)
+        ratio = polynomial((z - 4) / (z + 4), _ERFC) / (2 + z * 4)
+    square, rest = two_product(size, size)
+    factor = ratio if factor is None else ratio * factor
+    return exp_times(factor, square, rest, half=True)
+
+
+def _normal_central(x: Vec) -> Vec:
+    """Phi(x) of a small float64 x."""
+    z = x * math.sqrt(0.5)
+    return z.fma(polynomial(z * z, _ERF), z).fma(0.5, 0.5)
+
+
+def ndtr(x: Vec) -> Vec:
+    """Phi(x), the share of the standard normal distribution below x."""
+    size = x.abs()
+    if is_single(x):
+        left = _normal_tail(x.lift(14.7).min(size))
+        return (x < 0).select(left, 1 - left)
+    left = _normal_tail(clamp(size, 0.7, 39.0))
+    return (size < 0.75).select(_normal_central(x), (x < 0).select(left, 1 - left))
+
+
+def gelu(x: Vec) -> Vec:
+    """x Phi(x) = max(x, 0) - |x| Phi(-|x|)."""
+    if is_single(x):
+        size = x.lift(14.7).min(x.abs())
+        return x.max(0) - _normal_tail(size, size)
+    size = clamp(x.abs(), 0.7, 39.0)
+    outer = x.max(0) - _normal_tail(size, size)
+    return (x.abs() < 0.75).select(x * _normal_central(x), outer)
 
 
 def erfc(x: Vec) -> Vec:

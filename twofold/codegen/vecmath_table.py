@@ -62,6 +62,8 @@ FUNCTIONS: dict[str, Callable[..., Vec]] = {
     "atan2": _in_double(angle.atan2),
     "erf": special.erf,
     "erfc": _in_double(special.erfc),
+    "ndtr": special.ndtr,
+    "gelu": special.gelu,
     "erfinv": _in_double(special.erfinv),
     "lgamma": _in_double(special.lgamma),
     "digamma": _in_double(special.digamma),

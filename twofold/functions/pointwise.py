@@ -63,6 +63,11 @@ digamma = _float_function("digamma")
 sigmoid = _float_function("sigmoid")
 
 
+def gelu(input: Tensor) -> Tensor:
+    """x Phi(x), Phi the normal distribution."""
+    return wrap(ew.gelu(input._node()))
+
+
 def _define(
     name: str, rule: Callable[[Node], Node], doc: str, *aliases: str, inplace: bool = True
 ) -> Callable[..., Tensor]:

@@ -17,7 +17,7 @@ from ..ops.reduce import order_of
 from ..ops.scalar import Expr, postorder
 from . import convolve
 from .affine import Affine, contiguous
-from .loops import joined
+from .loops import DEAR, joined
 from .lower import Cut, Lowering, view
 
 MAX_OPS = 160
@@ -60,11 +60,6 @@ def images(node: Node) -> tuple[Node, ...]:
 
 SHARING = frozenset(["reshape", "as_real", "as_complex"])
 """Ops whose result is their input's memory."""
-
-HEAVY = frozenset(
-    "exp exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan sinh cosh tanh asinh "
-    "acosh atanh erf erfc erfinv lgamma digamma sigmoid pow atan2 hypot random_bits".split()
-)
 
 
 @dataclass(eq=False)
@@ -166,7 +161,7 @@ def _decide(p: Partition, roots: Sequence[Node]) -> None:
             p.put(x)
             size[id(x)], heavy[id(x)], loads[id(x)] = 0, 0, 1
         n = 1 + sum(size[id(x)] for x in node.inputs)
-        h = (node.structure.op.name in HEAVY) + sum(heavy[id(x)] for x in node.inputs)
+        h = (node.structure.op.name in DEAR) + sum(heavy[id(x)] for x in node.inputs)
         arrays = sum(loads[id(x)] for x in node.inputs if x.shape)
         scattered = kind == "gather" and len(node.shape) == len(node.inputs[1].shape)
         repeated = uses.get(id(node), 0) > 1 and (kind == "elementwise" or scattered)

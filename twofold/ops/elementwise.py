@@ -450,7 +450,7 @@ shr = _define(
 # Functions of one float.
 
 
-_REAL_ONLY = frozenset("cbrt erf erfc erfinv lgamma digamma".split())
+_REAL_ONLY = frozenset("cbrt erf erfc erfinv ndtr gelu lgamma digamma".split())
 
 
 def _unary(name: str, slope: Callable[[Node, Node], Node], doc: str) -> Callable[[Node], Node]:
@@ -491,6 +491,12 @@ def _acosh_slope(x: Node) -> Node:
     return rsqrt(sub(mul(x, x), one))
 
 
+def _normal(x: Node) -> Node:
+    """exp(-x^2 / 2) / sqrt(2 pi), the derivative of ndtr."""
+    power = exp(mul(const_like(x, -0.5), mul(x, x)))
+    return mul(const_like(x, 1 / math.sqrt(2 * math.pi)), power)
+
+
 exp = _unary("exp", lambda x, y: y, "y = e^x.")
 exp2 = _unary("exp2", lambda x, y: mul(y, const_like(x, math.log(2))), "y = 2^x.")
 expm1 = _unary("expm1", lambda x, y: add(y, const_like(x, 1)), "y = e^x - 1, exact near 0.")
@@ -525,6 +531,14 @@ erfinv = _unary(
     "erfinv",
     lambda x, y: mul(const_like(x, math.sqrt(math.pi) / 2), exp(mul(y, y))),
     "y = the inverse of erf at x.",
+)
+ndtr = _unary(
+    "ndtr", lambda x, y: _normal(x), "y = the share of the standard normal distribution below x."
+)
+gelu = _unary(
+    "gelu",
+    lambda x, y: add(ndtr(x), mul(x, _normal(x))),
+    "y = x times the share of ndtr; 0 at -inf.",
 )
 lgamma = _unary("lgamma", lambda x, y: digamma(x), "y = log |Gamma(x)|.")
 sigmoid = _unary("sigmoid", lambda x, y: mul(y, sub(const_like(y, 1), y)), "y = 1 / (1 + e^-x).")

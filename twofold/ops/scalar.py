@@ -19,7 +19,7 @@ from ..dtypes import DType
 
 UNARY_FLOAT = (
     "exp exp2 expm1 log log2 log10 log1p sqrt rsqrt cbrt sin cos tan asin acos atan sinh cosh tanh "
-    "asinh acosh atanh erf erfc erfinv lgamma digamma sigmoid floor ceil trunc round"
+    "asinh acosh atanh erf erfc erfinv ndtr gelu lgamma digamma sigmoid floor ceil trunc round"
 ).split()
 """Float to the same float. `round` rounds halves to even."""
 

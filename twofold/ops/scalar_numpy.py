@@ -201,6 +201,14 @@ def _erfinv(y: float) -> float:
     return math.copysign(x, y)
 
 
+def _ndtr(x: float) -> float:
+    return 0.5 * math.erfc(-x * math.sqrt(0.5))
+
+
+def _gelu(x: float) -> float:
+    return x * _ndtr(x) if x != -math.inf else 0.0
+
+
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
@@ -220,7 +228,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "cbrt": np.cbrt, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin,
     "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
     "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "erf": _each(math.erf),
-    "erfc": _each(math.erfc), "erfinv": _each(_erfinv), "lgamma": _each(_lgamma),
+    "erfc": _each(math.erfc), "erfinv": _each(_erfinv),
+    "ndtr": _each(_ndtr), "gelu": _each(_gelu), "lgamma": _each(_lgamma),
     "digamma": _each(_digamma), "sigmoid": _sigmoid, "floor": np.floor, "ceil": np.ceil,
     "trunc": np.trunc, "round": np.rint, "div": np.divide, "pow": np.power,
     "atan2": np.arctan2, "hypot": np.hypot, "fmod": np.fmod, "copysign": np.copysign,

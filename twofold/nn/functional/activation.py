@@ -7,7 +7,7 @@ from typing import Any
 
 from ...creation import arange
 from ...dtypes import DType
-from ...functions import reduction
+from ...functions import pointwise, reduction
 from ...functions.pointwise import where
 from ...functions.random import rand
 from ...tensor import Tensor, wrap_dim
@@ -148,7 +148,7 @@ def rrelu_(
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x Phi(x), Phi the normal distribution; by tanh with approximate="tanh"."""
     if approximate == "none":
-        return 0.5 * input * (1 + (input * math.sqrt(0.5)).erf())
+        return pointwise.gelu(input)
     if approximate != "tanh":
         raise RuntimeError("approximate argument must be either none or tanh.")
     inner = math.sqrt(2 / math.pi) * (input + 0.044715 * (input * input * input))
