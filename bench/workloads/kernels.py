@@ -1,4 +1,4 @@
-"""Single loop kernels of many kinds against PyTorch: elementwise work, reductions, rows, movement."""
+"""Single loop kernels against PyTorch: elementwise work, reductions, rows, movement."""
 
 from __future__ import annotations
 

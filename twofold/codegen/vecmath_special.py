@@ -84,7 +84,7 @@ def erf(x: Vec) -> Vec:
 
 
 def _normal_tail(size: Vec, factor: Vec | None = None) -> Vec:
-    """Phi(-size), times a factor if there is one, for a size of at least 0, of float64 at least 0.7.
+    """Phi(-size), times a factor if there is one; a float64 size is at least 0.7.
 
     A quotient times exp(-size^2 / 2), with the square's rounding error made good.
     """

@@ -18,6 +18,10 @@ from ._registry import both, function, method
 from .arithmetic import bitwise_not_of, pair, to_bool, to_float
 
 
+CLONED_BYTES = 32 << 10
+"""From here on a kernel copies faster than NumPy, for all that it costs to start one."""
+
+
 def _float_function(name: str, *aliases: str, op_name: str | None = None) -> Callable[..., Tensor]:
     """The function of one float whose primitive is called `name`; integers become floats first."""
     op = get(op_name or name)
@@ -372,7 +376,14 @@ def clone(input: Tensor, *, memory_format: object = None) -> Tensor:
     """A copy with its own storage; the gradient passes."""
     node = input._node()
     if input._storage.pinned is not None and not node.structure.requires_grad:
-        return wrap(engine.from_numpy(input._array(), node.structure.dtype))
+        # What lies in memory that others may write is copied now: a large or turned array by our
+        # own kernels.
+        array = input._array()
+        if array.nbytes < CLONED_BYTES:
+            return wrap(engine.from_numpy(array, node.structure.dtype))
+        result = identity(node)
+        engine.realize([result])
+        return wrap(result)
     return wrap(identity(node))
 
 

@@ -50,7 +50,8 @@ CHUNK = 8192
 
 DEAR = frozenset(
     "exp exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan sinh cosh tanh asinh "
-    "acosh atanh erf erfc erfinv ndtr gelu lgamma digamma sigmoid pow atan2 hypot random_bits".split()
+    "acosh atanh erf erfc erfinv ndtr gelu lgamma digamma sigmoid pow atan2 hypot "
+    "random_bits".split()
 )
 """Operations of many instructions."""
 
