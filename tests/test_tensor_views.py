@@ -315,3 +315,18 @@ def test_arrays_that_cannot_be_shared() -> None:
     bytes_apart = np.zeros(3, dtype=[("a", "u1"), ("b", "<f4")])["b"]
     with pytest.warns(UserWarning, match="copied"):
         assert tf.from_numpy(bytes_apart).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [(1000, 1040), (1024, 2048), (3, 515, 700), (2100, 33)])
+def test_large_transposed_copies(shape: tuple[int, ...]) -> None:
+    """Whole squares and their rests, within the caches and past them; of shared memory too."""
+    values = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    expected = values.swapaxes(-1, -2)
+    shared = tf.from_numpy(values)
+    copied = shared.transpose(-1, -2).contiguous()
+    own = (shared + 0).transpose(-1, -2).contiguous()
+    many = tf.stack([tf.tensor(values)] * 3).transpose(-1, -2).contiguous()
+    assert np.array_equal(own.numpy(), expected)
+    assert np.array_equal(many[2].numpy(), expected)
+    values[...] = 0  # what was copied does not see it
+    assert copied.numpy().any() and np.array_equal(copied.numpy(), own.numpy())

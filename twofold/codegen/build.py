@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
+from ..machine import Target
+
 I1, I8, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(64)
 POINTER = ir.PointerType()
 KERNEL = ir.FunctionType(ir.VoidType(), [POINTER, POINTER, I64, I64, I64])
@@ -159,6 +161,16 @@ def while_loop(
     builder.branch(head)
     builder.position_at_end(after)
     return phis
+
+
+def stream_fence(builder: ir.IRBuilder, target: Target) -> None:
+    """Put streamed stores in order before those that tell of the work done."""
+    if target.triple.startswith("x86"):
+        name = "llvm.x86.sse.sfence"
+        function = builder.module.globals.get(name)
+        if function is None:
+            function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), []), name)
+        builder.call(function, [])
 
 
 def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:

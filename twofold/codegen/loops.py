@@ -24,6 +24,7 @@ from .build import (
     note_error,
     prefetch,
     splat,
+    stream_fence,
 )
 from .scalar import ExprEmitter, emit_const, emit_operation, llvm_type, load, memory_type, store
 
@@ -41,7 +42,7 @@ def emit(kernel: LoopKernel, target: Target) -> ir.Module:
     emitter = LoopEmitter(kernel, target, builder, Words(builder, bases, args), worker)
     loop(builder, begin, end, i64(1), [], emitter.item, "item")
     if kernel.streamed:
-        emitter.fence()
+        stream_fence(builder, target)
     builder.ret_void()
     return module
 
@@ -109,13 +110,6 @@ class LoopEmitter:
 
     def _in_rows(self, skip: int) -> list[int]:
         return [i for i, s in self._accesses().items() if i != skip and s[self.lane_axis] == 1]
-
-    def fence(self) -> None:
-        """Put streamed stores in order before those that tell of the work done."""
-        if self.target.triple.startswith("x86"):
-            kind = ir.FunctionType(ir.VoidType(), [])
-            fence = ir.Function(self.builder.module, kind, "llvm.x86.sse.sfence")
-            self.builder.call(fence, [])
 
     def _accesses(self) -> dict[int, tuple[int | str, ...]]:
         found = {}

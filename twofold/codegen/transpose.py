@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
-from ..kernels.transpose import ROW_BLOCK, TransposeSpec
+from ..kernels.transpose import VECTORS_AHEAD, TransposeSpec
 from ..machine import Target
-from .build import Words, i64, iota, kernel_function, loop, splat
+from .build import Words, i64, iota, kernel_function, loop, prefetch, splat, stream_fence
 from .scalar import load, memory_type, store
 
 I32 = ir.IntType(32)
@@ -34,12 +34,12 @@ def turn(b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> list[ir.Value]:
 
 
 def emit(spec: TransposeSpec, target: Target) -> ir.Module:
-    """A block of rows an item, a square of lanes at a time."""
+    """A block of columns an item, a square of lanes at a time."""
     module, function, b = kernel_function()
     bases, args, begin, end, _ = function.args
     words = Words(b, bases, args)
     x, y = words.array(), words.array()
-    names = "rows columns blocks inner x_outer x_inner x_column y_outer y_inner y_row".split()
+    names = "rows columns block blocks inner x_outer x_inner x_column y_outer y_inner y_row".split()
     w = {name: words.integer() for name in names}
     dtype, element = spec.dtype, memory_type(spec.dtype, 1)
     lanes = target.vector_bytes // dtype.itemsize
@@ -48,12 +48,15 @@ def emit(spec: TransposeSpec, target: Target) -> ir.Module:
         return b.gep(base, [offset], source_etype=element)
 
     def square(x_at: ir.Value, y_at: ir.Value) -> None:
-        vectors = [
-            load(b, at(x_at, b.mul(w["x_column"], i64(k))), dtype, lanes, target)
-            for k in range(lanes)
-        ]
+        vectors = []
+        for k in range(lanes):
+            source = at(x_at, b.mul(w["x_column"], i64(k)))
+            prefetch(b, at(source, i64(VECTORS_AHEAD * lanes)), 2)
+            vectors.append(load(b, source, dtype, lanes, target))
+        align = lanes * dtype.itemsize if spec.streamed else None
         for k, vector in enumerate(turn(b, vectors)):
-            store(b, vector, at(y_at, b.mul(w["y_row"], i64(k))), dtype, target)
+            to = at(y_at, b.mul(w["y_row"], i64(k)))
+            store(b, vector, to, dtype, target, None, spec.streamed, align)
 
     def part(x_at: ir.Value, y_at: ir.Value, n_rows: ir.Value, n_columns: ir.Value) -> None:
         in_rows = b.icmp_signed("<", iota(lanes), splat(b, n_rows, lanes))
@@ -72,20 +75,19 @@ def emit(spec: TransposeSpec, target: Target) -> ir.Module:
     def item(i: ir.Value, _: list[ir.Value]) -> None:
         rest, block = b.udiv(i, w["blocks"]), b.urem(i, w["blocks"])
         outer, inner = b.udiv(rest, w["inner"]), b.urem(rest, w["inner"])
-        low = b.mul(block, i64(ROW_BLOCK))
-        high = b.add(low, i64(ROW_BLOCK))
-        high = b.select(b.icmp_signed("<", high, w["rows"]), high, w["rows"])
+        low = b.mul(block, w["block"])
+        high = b.add(low, w["block"])
+        high = b.select(b.icmp_signed("<", high, w["columns"]), high, w["columns"])
         x_outer = at(x, b.add(b.mul(outer, w["x_outer"]), b.mul(inner, w["x_inner"])))
         y_outer = at(y, b.add(b.mul(outer, w["y_outer"]), b.mul(inner, w["y_inner"])))
 
-        def column(j: ir.Value, _: list[ir.Value]) -> None:
-            n_columns = b.sub(w["columns"], j)
-            x_column = at(x_outer, b.mul(j, w["x_column"]))
+        def row(r: ir.Value, _: list[ir.Value]) -> None:
+            n_rows = b.sub(w["rows"], r)
+            x_row, y_row = at(x_outer, r), at(y_outer, b.mul(r, w["y_row"]))
 
-            def row(r: ir.Value, _: list[ir.Value]) -> None:
-                n_rows = b.sub(high, r)
-                x_at = at(x_column, r)
-                y_at = at(y_outer, b.add(b.mul(r, w["y_row"]), j))
+            def column(j: ir.Value, _: list[ir.Value]) -> None:
+                n_columns = b.sub(high, j)
+                x_at, y_at = at(x_row, b.mul(j, w["x_column"])), at(y_row, j)
                 full = b.and_(
                     b.icmp_signed(">=", n_rows, i64(lanes)),
                     b.icmp_signed(">=", n_columns, i64(lanes)),
@@ -96,10 +98,12 @@ def emit(spec: TransposeSpec, target: Target) -> ir.Module:
                     with otherwise:
                         part(x_at, y_at, n_rows, n_columns)
 
-            loop(b, low, high, i64(lanes), [], row, "row")
+            loop(b, low, high, i64(lanes), [], column, "column")
 
-        loop(b, i64(0), w["columns"], i64(lanes), [], column, "column")
+        loop(b, i64(0), w["rows"], i64(lanes), [], row, "row")
 
     loop(b, begin, end, i64(1), [], item, "item")
+    if spec.streamed:
+        stream_fence(b, target)
     b.ret_void()
     return module

@@ -17,7 +17,6 @@ from ..tensor import NAMES, Device, Tensor, broadcast_to, number, wrap
 from ._registry import both, function, method
 from .arithmetic import bitwise_not_of, pair, to_bool, to_float
 
-
 CLONED_BYTES = 32 << 10
 """From here on a kernel copies faster than NumPy, for all that it costs to start one."""
 

@@ -8,20 +8,27 @@ from dataclasses import dataclass
 from math import prod
 
 from .. import dtypes
+from ..abi import ALIGNMENT
 from ..dtypes import DType
 from ..machine import Target
 from .build import Built
 from .launch import Array, Launch
 
-ROW_BLOCK = 64
-"""Rows of the source that one work item takes."""
+BLOCKS = (128, 64)
+"""Elements of each row of the result that one work item writes: the more, the longer the runs in
+memory; fewer where there would be few items."""
+
+VECTORS_AHEAD = 2
+"""How many vectors further on in each row of the source memory is asked for."""
 
 
 @dataclass(frozen=True)
 class TransposeSpec:
-    """y[*o, i, j] = x[*o, j, i], where i is adjacent in x and j in y."""
+    """y[*o, i, j] = x[*o, j, i], where i is adjacent in x and j in y. A `streamed` result is
+    written past the caches, whole aligned vectors at a time."""
 
     dtype: DType
+    streamed: bool = False
 
 
 LEAST = 4
@@ -38,18 +45,26 @@ def schedule(
     y: tuple[Array, Strides],
     dtype: DType,
     threads: int,
+    target: Target | None = None,
 ) -> list[Launch]:
     """The launch of y[*o, i, j] = x[*o, j, i] for i < rows, j < columns, and two outer axes.
-    Strides, in elements, are those of x over (*o, j) and of y over (*o, i)."""
-    blocks = -(-rows // ROW_BLOCK)
+    Strides, in elements, are those of x over (*o, j) and of y over (*o, i). With a target, a large
+    result is written past its caches."""
+    fits = (b for b in BLOCKS if prod(outer) * (columns // b) >= threads * 4)
+    block = next(fits, BLOCKS[-1])
+    blocks = -(-columns // block)
     items = prod(outer) * blocks
-    if not items * columns:
+    if not items * rows:
         return []
     n_bytes = prod(outer) * rows * columns * dtype.itemsize
+    whole = ALIGNMENT // dtype.itemsize
+    aligned = not y[0].offset % ALIGNMENT and not any(s % whole for s in y[1])
+    large = target is not None and 2 * n_bytes > target.l3_bytes
+    streamed = large and aligned and target.vector_bytes == ALIGNMENT
     return [
         Launch(
-            TransposeSpec(dtype),
-            [x[0], y[0], rows, columns, blocks, outer[1], *x[1], *y[1]],
+            TransposeSpec(dtype, streamed),
+            [x[0], y[0], rows, columns, block, blocks, outer[1], *x[1], *y[1]],
             items=items,
             grain=items if n_bytes < 100_000 else max(1, items // (threads * 8)),
             reads=(x[0].buffer,),
@@ -97,6 +112,7 @@ def of_copy(
         (y, (rest[0][2], rest[1][2], row[0][2])),
         dtype,
         threads,
+        target,
     )
 
 
