@@ -27,6 +27,20 @@ def test_same_bits_on_any_number_of_threads(threads: int) -> None:
             assert np.array_equal(_work(700), expected)
 
 
+@pytest.mark.parametrize("rows", [1, 3, 20, 500, 5000])
+def test_each_part_is_done_once(rows: int) -> None:
+    """Few parts, which threads begin at different places of, and many."""
+    x = np.arange(rows * 600, dtype=np.float32).reshape(rows, 600) % 7
+    for threads in (1, 2, 3, 5):
+        with config.override(threads=threads):
+            y = tf.from_numpy(x.copy())
+            for _ in range(3):
+                y += 1
+                y *= y.sum(1, keepdim=True) > 0
+                tf.eval(y)
+            assert np.array_equal(y.numpy(), x + 3)
+
+
 def test_more_threads_than_cores_do_not_collapse() -> None:
     seconds = {}
     for threads in (1, 16):

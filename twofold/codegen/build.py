@@ -83,16 +83,19 @@ def note_error(
             builder.store(word, builder.gep(record, [i64(k)], source_etype=I64))
 
 
-def prefetch(builder: ir.IRBuilder, where: ir.Value, nearness: int = 3) -> None:
-    """Ask memory for a line that will be read or written: into the first cache, or, with nearness
-    2, the second."""
+def prefetch(
+    builder: ir.IRBuilder, where: ir.Value, nearness: int = 3, to_write: bool = False
+) -> None:
+    """Ask memory for a line that will be read, or written (other cores then let go of it): into the
+    first cache, or, with nearness 2, the second."""
     i32 = ir.IntType(32)
     function = builder.module.globals.get("llvm.prefetch.p0")
     if function is None:
         kind = ir.FunctionType(ir.VoidType(), [POINTER, i32, i32, i32])
         function = ir.Function(builder.module, kind, "llvm.prefetch.p0")
-    # A read, of data.
-    builder.call(function, [where, *(ir.Constant(i32, n) for n in (0, nearness, 1))])
+    is_data = 1
+    numbers = [ir.Constant(i32, n) for n in (int(to_write), nearness, is_data)]
+    builder.call(function, [where, *numbers])
 
 
 Body = Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value] | None]

@@ -104,9 +104,10 @@ class LoopEmitter:
             found.append((self._pointer(i), self.builder.mul(stride, size)))
         return found
 
-    def n_rows(self, skip: int) -> int:
-        """How many operands `rows` gives."""
-        return len(self._in_rows(skip))
+    def are_written(self, skip: int) -> list[bool]:
+        """Of each operand that `rows` gives, whether it is written."""
+        written = {t.access.operand for stage in self.kernel.stages for t in stage.stores}
+        return [i in written for i in self._in_rows(skip)]
 
     def _in_rows(self, skip: int) -> list[int]:
         return [i for i, s in self._accesses().items() if i != skip and s[self.lane_axis] == 1]

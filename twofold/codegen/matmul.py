@@ -329,10 +329,11 @@ class _Emitter:
         if key not in self.tiles:
             row = None if self.spec.a == "place" else 1
             k = self.shape.depth if self._packs_a else None
-            n_streams = self.spec.direct + (self.finish.n_rows(0) if self.finish else 0)
+            written = [True] * self.spec.direct
+            written += self.finish.are_written(skip=0) if self.finish else []
             self.tiles[key] = tile_function(
                 self.module, self.spec.sums, height, vectors, lanes, self.target, row, k, lacking,
-                n_streams,
+                written,
             )  # fmt: skip
         return self.tiles[key]
 

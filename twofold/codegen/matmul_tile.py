@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 from llvmlite import ir
@@ -22,7 +23,7 @@ def tile_function(
     a_row: int | None,
     a_k: int | None,
     lacking: int,
-    n_streams: int,
+    streams: Sequence[bool],
 ) -> ir.Function:
     """C (height x vectors of lanes) = A B over `steps` of k, on from what C holds if `is_carry`.
 
@@ -31,13 +32,13 @@ def tile_function(
     `rows` rows exist, at most `lacking` fewer than `height`.
 
     Meanwhile it asks memory, spread over the steps so that they need not wait, for the lines of
-    `n_streams` arrays (rows like C's, `stream_row` bytes apart), and for `next_rows` rows of
-    `next_lines` lines, from next_p on `next_row` bytes apart.
+    `streams` (rows like C's, `stream_row` bytes apart, to be written or just read), and for
+    `next_rows` rows of `next_lines` lines, from next_p on `next_row` bytes apart.
     """
     name = f"tile_{height}x{vectors}x{lanes}"
     words = "steps a_p a_row a_k b_p b_k c_p c_row is_carry rows "
     words += "next_p next_row next_rows next_lines "
-    words += " ".join(f"stream{i}_p stream{i}_row" for i in range(n_streams))
+    words += " ".join(f"stream{i}_p stream{i}_row" for i in range(len(streams)))
     function = internal_function(module, name, words)
     b = ir.IRBuilder(function.append_basic_block("entry"))
     steps, a_p, row_word, k_word, b_p, b_k, c_p, c_row, is_carry, rows = function.args[:10]
@@ -76,15 +77,16 @@ def tile_function(
                 new.append(emit_operation(b, "fma", args, [sums] * 3, sums, None, lanes, target))
         return new
 
-    next_p, next_row, next_rows, next_lines, *streams = function.args[10:]
+    next_p, next_row, next_rows, next_lines, *places = function.args[10:]
     pace = b.udiv(b.add(steps, i64(height - 1)), i64(height))
     share = b.udiv(b.add(next_rows, i64(height - 1)), i64(height))
 
     def part(r: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
-        for pointer, row in zip(streams[::2], streams[1::2]):
+        for pointer, row, to_write in zip(places[::2], places[1::2], streams):
             where = b.gep(pointer, [b.mul(r, row)], source_etype=I8)
             for line in range(0, n_bytes, 64):
-                prefetch(b, b.gep(where, [i64(line)], source_etype=I8))
+                line_at = b.gep(where, [i64(line)], source_etype=I8)
+                prefetch(b, line_at, to_write=to_write)
 
         def fetch_row(i: ir.Value, _: list[ir.Value]) -> None:
             where = b.gep(next_p, [b.mul(i, next_row)], source_etype=I8)

@@ -3,9 +3,9 @@
 A team is 256 bytes: @0 i32 generation, @4 i32 whether the plan is open, @64 i32 workers inside, @68
 i32 workers asleep, @128 pointer to the plan, @136 i64 size of the team. A plan is 128 bytes: @0 i64
 entries, @8 table, @16 bases, @24 times or null, @32 i64 whether the caller walks it alone, @40 i64
-bases to copy for each thread, 0 if there are no loops, @64 i64 items done. An entry of the table is
-128 bytes: @0 function, @8 words, @16 items, @24 grain, @32 i64 whether all threads meet then, @40
-i64 what it is, @64 next item.
+bases to copy for each thread, 0 if there are no loops, @48 i64 size of the team, @64 i64 items
+done. An entry of the table is 128 bytes: @0 function, @8 words, @16 items, @24 grain, @32 i64
+whether all threads meet then, @40 i64 what it is, @64 i64 what is taken.
 
 An entry is a launch (@40 is 0), the begin of a loop (1) or its end (2). The entries between are run
 as often as the loop says. The words of a begin are (rounds, n, then n times: slot, slot it starts
@@ -13,13 +13,18 @@ from, offset, step in bytes): each round the base of a slot moves on by its step
 own copy of the bases. The words of an end are those of its begin, preceded by the begin's number.
 Loops may lie within loops.
 
+A thread takes `grain` items at a time. Where that makes at most 32 parts, @64 is the round of the
+loops around, times 2^32, and a bit for each part that is taken in it. A thread begins at its own
+share of the parts, so that what it wrote in the launch before, or in the last step, lies in its own
+cache, and goes on to those that others have not come to. Where there are more parts, @64 is the
+next item: those of round r are r * items and on, up to (r + 1) * items. In both ways a thread that
+comes late takes nothing of a round that is over.
+
 Threads meet where the count of items done says that all work before is finished, not where a number
 of threads has arrived. So a worker that the system has not woken, or has put aside, is waited for
 only if it holds an item: on a crowded machine the caller does the work of those that are late. A
-launch within a loop gives out items without end: those of round r are r * items and on, up to
-(r + 1) * items, so a thread that comes late takes none of a round that is over. A worker enters
-(@64) before it looks whether the plan is still open (@4); the caller closes the plan before it
-waits for those inside, so none is left in a plan that is over.
+worker enters (@64) before it looks whether the plan is still open (@4); the caller closes the plan
+before it waits for those inside, so none is left in a plan that is over.
 """
 
 from __future__ import annotations
@@ -68,6 +73,8 @@ _SOURCE = r"""
 declare i64 @syscall(i64, ...)
 declare i32 @sched_yield()
 declare i64 @llvm.readcyclecounter()
+declare i64 @llvm.fshr.i64(i64, i64, i64)
+declare i64 @llvm.cttz.i64(i64, i1)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 $DECLARE
 
@@ -126,6 +133,8 @@ entry:
   br i1 %has.plan, label %reset, label %wake
 reset:
   %n = load i64, ptr %plan
+  %team.size.p = getelementptr i8, ptr %plan, i64 48
+  store i64 %size, ptr %team.size.p
   %table.p = getelementptr i8, ptr %plan, i64 8
   %table = load ptr, ptr %table.p
   %alone.p = getelementptr i8, ptr %plan, i64 32
@@ -200,6 +209,8 @@ entry:
   %copied.p = getelementptr i8, ptr %plan, i64 40
   %copied = load i64, ptr %copied.p
   %finished.p = getelementptr i8, ptr %plan, i64 64
+  %team.size.p = getelementptr i8, ptr %plan, i64 48
+  %size = load i64, ptr %team.size.p
   %timed.any = icmp ne ptr %times, null
   %is.first = icmp eq i64 %worker, 0
   %timed = and i1 %timed.any, %is.first
@@ -314,11 +325,48 @@ kernel:
   %total.next = add i64 %total, %items
   %low = mul i64 %round, %items
   %high = add i64 %low, %items
+  %padded = add i64 %items, %grain
+  %padded.less = sub i64 %padded, 1
+  %parts = udiv i64 %padded.less, %grain
+  %parts.less = sub i64 %parts, 1
+  %few = icmp ult i64 %parts.less, 32
+  %shares = mul i64 %worker, %parts
+  %start = udiv i64 %shares, %size
+  %missing = sub i64 64, %parts
+  %all = lshr i64 -1, %missing
+  %mark = shl i64 %round, 32
   br label %take
 take:
   %own = phi i64 [ 0, %kernel ], [ %own.next, %work ]
   %seen.first = load atomic i64, ptr %counter.p monotonic, align 8
-  br label %take.try
+  br i1 %few, label %claim.try, label %take.try
+claim.try:
+  %marks = phi i64 [ %seen.first, %take ], [ %marks.now, %claim.one ]
+  %marks.round = lshr i64 %marks, 32
+  %is.over = icmp ugt i64 %marks.round, %round
+  br i1 %is.over, label %taken, label %claim.look
+claim.look:
+  %is.now = icmp eq i64 %marks.round, %round
+  %marks.held = select i1 %is.now, i64 %marks, i64 %mark
+  %not.held = xor i64 %marks.held, -1
+  %free = and i64 %not.held, %all
+  %turned = call i64 @llvm.fshr.i64(i64 %free, i64 %free, i64 %start)
+  %any.free = icmp ne i64 %turned, 0
+  br i1 %any.free, label %claim.one, label %taken
+claim.one:
+  %past = call i64 @llvm.cttz.i64(i64 %turned, i1 true)
+  %part.far = add i64 %past, %start
+  %part = and i64 %part.far, 63
+  %bit = shl i64 1, %part
+  %marks.new = or i64 %marks.held, %bit
+  %claim = cmpxchg ptr %counter.p, i64 %marks, i64 %marks.new monotonic monotonic, align 8
+  %marks.now = extractvalue { i64, i1 } %claim, 0
+  %claimed = extractvalue { i64, i1 } %claim, 1
+  %part.from = mul i64 %part, %grain
+  %part.full = add i64 %part.from, %grain
+  %part.over = icmp sgt i64 %part.full, %items
+  %part.to = select i1 %part.over, i64 %items, i64 %part.full
+  br i1 %claimed, label %work, label %claim.try
 take.try:
   %seen = phi i64 [ %seen.first, %take ], [ %seen.now, %take.one ]
   %some = icmp slt i64 %seen, %high
@@ -330,12 +378,14 @@ take.one:
   %swap = cmpxchg ptr %counter.p, i64 %seen, i64 %to monotonic monotonic, align 8
   %seen.now = extractvalue { i64, i1 } %swap, 0
   %swapped = extractvalue { i64, i1 } %swap, 1
+  %next.from = sub i64 %seen, %low
+  %next.to = sub i64 %to, %low
   br i1 %swapped, label %work, label %take.try
 work:
-  %item.from = sub i64 %seen, %low
-  %item.to = sub i64 %to, %low
+  %item.from = phi i64 [ %part.from, %claim.one ], [ %next.from, %take.one ]
+  %item.to = phi i64 [ %part.to, %claim.one ], [ %next.to, %take.one ]
   call void %fn(ptr %bases, ptr %words, i64 %item.from, i64 %item.to, i64 %worker)
-  %taken.now = sub i64 %to, %seen
+  %taken.now = sub i64 %item.to, %item.from
   %own.next = add i64 %own, %taken.now
   br label %take
 taken:
