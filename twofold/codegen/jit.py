@@ -17,8 +17,10 @@ from llvmlite import ir
 
 from .. import config, trace
 from ..errors import InternalError
+from ..kernels.call import CallSpec
 from ..machine import Target
 from ..runtime.disk_cache import DiskCache
+from .call import address_of
 from .elf import CodeMemory, image_of
 from .llvm_target import machine_for
 
@@ -191,7 +193,9 @@ def compile_kernels(specs: Sequence[Any], emit: Emit, target: Target) -> list[in
     on disk, or compiled, several at once."""
     missing: dict[Any, str] = {}
     for spec in specs:
-        if (spec, target) in _addresses:
+        if spec.__class__ is CallSpec:
+            _addresses[spec, target] = address_of(spec)
+        elif (spec, target) in _addresses:
             counts["from_memory"] += 1
         elif spec not in missing:
             missing[spec] = cache_key(spec, target)

@@ -9,6 +9,7 @@ from ..graph.node import LEAF, Node, is_given, postorder
 from ..machine import Target
 from ..ops.scan import accumulator
 from . import (
+    call,
     compact,
     conv_weight,
     convolve,
@@ -340,6 +341,10 @@ def _conv(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list
     return launches(shapes, node.attrs, a, b, out, node.dtype, s.target, s.threads)
 
 
+def _call(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
+    return call.schedule(node, inputs, out)
+
+
 CONVOLUTIONS = {
     "conv": convolve.forward,
     "conv_input": convolve.backward_input,
@@ -349,6 +354,7 @@ CONVOLUTIONS = {
 
 
 TEMPLATES: dict[str, Template] = {
+    "call": _call,
     "searchsorted": _searchsorted,
     "compact": _compact,
     "conv": _conv,
