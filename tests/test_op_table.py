@@ -27,8 +27,11 @@ from twofold.ops.base import registry
 from twofold.ops.scalar_numpy import held_dtype, to_held, to_stored
 from twofold.tensor import Tensor, wrap
 
-ELSEWHERE = ("twofold.ops.complex",)
-"""Ops of complex numbers alone have their rows in `tests/test_complex.py`."""
+ELSEWHERE = tuple(
+    f"twofold.ops.{name}" for name in ("complex", "decompositions", "fourier", "matrix_functions")
+)
+"""Ops of complex numbers alone, and calls of NumPy's functions, have their rows in
+`tests/test_complex.py`, `test_linalg.py` and `test_fft.py`."""
 
 NAMES = sorted(
     name

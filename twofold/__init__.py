@@ -102,6 +102,12 @@ _LATER = {
     "models": "models",
     "save": "serialization", "load": "serialization", "explain": "explanation",
     "func": "func", "vmap": "func", "distributions": "distributions",
+    "linalg": "linalg",
+    **dict.fromkeys(
+        "cholesky cholesky_inverse cholesky_solve det geqrf inverse logdet lu lu_solve lu_unpack "
+        "matrix_exp nuclear_norm orgqr ormqr pca_lowrank pinverse qr slogdet svd svd_lowrank "
+        "triangular_solve".split(), "linalg.aliases",
+    ),
     **dict.fromkeys(
         "alpha_dropout alpha_dropout_ avg_pool1d bilinear celu celu_ channel_shuffle conv1d conv2d "
         "conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss "

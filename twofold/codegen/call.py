@@ -1,8 +1,8 @@
 """The native entry of a call of a host function: a kernel, as `abi.py` has it, that is Python.
 
 Whoever walks the plan enters through a C function that takes the interpreter's lock, sees the
-operands as arrays on the plan's own memory, and runs the op's function. What that raises cannot pass
-through the native walk: it is left with the op, and its number in the error record.
+operands as arrays on the plan's own memory, and runs the op's function. What that raises cannot
+pass through the native walk: it is left with the op, and its number in the error record.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from . import (
     facts,
     gather,
     joining,
+    later,
     linear,
     measure,
     pointwise,

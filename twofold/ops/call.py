@@ -49,9 +49,7 @@ class Call(Op):
             raise BadValue(number)
         return y
 
-    def run(
-        self, arrays: Sequence[np.ndarray], attrs: tuple, out: Type, into: np.ndarray
-    ) -> int:
+    def run(self, arrays: Sequence[np.ndarray], attrs: tuple, out: Type, into: np.ndarray) -> int:
         """Write the result to `into`; gives 0, or the number of what was raised, for `fault`."""
         try:
             with np.errstate(all="ignore"):

@@ -63,7 +63,7 @@ def each(x: np.ndarray) -> np.ndarray:
 
 
 class Cholesky(Packed):
-    """L (lower, with a positive diagonal) with A = L L^H for A Hermitian and positive definite, read
+    """L (lower, of positive diagonal) with A = L L^H for A Hermitian and positive definite, read
     from its lower triangle, and `info`: 0, or the order of the leading minor that is not positive.
     With `check`, LinAlgError instead. A: (*B, n, n); packed (n, n) and ()."""
 
@@ -235,7 +235,7 @@ class Eig(Packed):
 
 
 class Svd(Packed):
-    """U, s, V^H with A = U diag(s) V^H, s real and descending, U^H U = V^H V = 1. A: (*B, n, m), k =
+    """U, s, V^H: A = U diag(s) V^H, s real and descending, U^H U = V^H V = 1. A: (*B, n, m), k =
     min(n, m); packed (n, k), (k,), (k, m), or with `full` (n, n), (k,), (m, m)."""
 
     name = "svd"

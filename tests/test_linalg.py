@@ -1,0 +1,203 @@
+"""Linear algebra: NumPy's functions as steps of a plan, against PyTorch, with both gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import twofold as tf
+from twofold import config
+from twofold.gradcheck import gradcheck, gradgradcheck
+
+RNG = np.random.default_rng(3)
+
+
+def draw(*shape: int, dtype: str = "float64") -> np.ndarray:
+    x = RNG.standard_normal(shape)
+    return (x + 1j * RNG.standard_normal(shape) if "complex" in dtype else x).astype(dtype)
+
+
+def positive(n: int, dtype: str) -> np.ndarray:
+    x = draw(2, n, n, dtype=dtype)
+    return x @ np.conj(np.swapaxes(x, -1, -2)) + np.eye(n, dtype=dtype)
+
+
+CASES: dict[str, Callable[[Any, Any], Any]] = {
+    "inv": lambda lib, a: lib.linalg.inv(a),
+    "det": lambda lib, a: lib.det(a),
+    "slogdet": lambda lib, a: lib.slogdet(a),
+    "solve": lambda lib, a: lib.linalg.solve(a, a[..., :2] * 2),
+    "solve_vector": lambda lib, a: lib.linalg.solve(a, a[..., 0] + 1),
+    "solve_right": lambda lib, a: lib.linalg.solve(a, a * 2 + 1, left=False),
+    "solve_triangular": lambda lib, a: lib.linalg.solve_triangular(a, a[..., :2], upper=True),
+    "unitriangular": lambda lib, a: lib.linalg.solve_triangular(
+        a, a + 1, upper=False, left=False, unitriangular=True
+    ),
+    "lu": lambda lib, a: lib.linalg.lu(a)[1:],
+    "lu_factor": lambda lib, a: lib.linalg.lu_factor(a)[0],
+    "lu_solve": lambda lib, a: lib.linalg.lu_solve(*lib.linalg.lu_factor(a), a + 1),
+    "svdvals": lambda lib, a: lib.linalg.svdvals(a),
+    "pinv": lambda lib, a: lib.linalg.pinv(a[..., :2]),
+    "qr": lambda lib, a: lib.linalg.qr(a)[1].abs(),
+    "qr_tall": lambda lib, a: lib.linalg.qr(a[..., :2]),
+    "matrix_exp": lambda lib, a: lib.linalg.matrix_exp(a),
+    "matrix_power": lambda lib, a: lib.linalg.matrix_power(a, -2),
+    "multi_dot": lambda lib, a: lib.linalg.multi_dot([a[0], a[1][:, :1], a[0][:1]]),
+    "norm_nuc": lambda lib, a: lib.linalg.matrix_norm(a, "nuc"),
+    "norm_2": lambda lib, a: lib.linalg.matrix_norm(a, 2),
+    "norm_1": lambda lib, a: lib.linalg.norm(a, 1, (0, 2), True),
+    "norm_inf": lambda lib, a: lib.linalg.matrix_norm(a, -float("inf")),
+    "vector_norm": lambda lib, a: lib.linalg.vector_norm(a, 3, dim=(0, 1)),
+    "cond": lambda lib, a: lib.linalg.cond(a),
+    "vander": lambda lib, a: lib.linalg.vander(a),
+    "vecdot": lambda lib, a: lib.linalg.vecdot(a, a + 1),
+    "householder": lambda lib, a: lib.linalg.householder_product(a, a[:, 0] / 3),
+    "lstsq": lambda lib, a: lib.linalg.lstsq(a, a + 1).solution,
+}
+CASES["lstsq_tall"] = lambda lib, a: lib.linalg.lstsq(a[..., :2].clone(), a[..., 2:]).solution
+HERMITIAN: dict[str, Callable[[Any, Any], Any]] = {
+    "cholesky": lambda lib, a: lib.linalg.cholesky(a),
+    "cholesky_upper": lambda lib, a: lib.linalg.cholesky(a, upper=True),
+    "cholesky_solve": lambda lib, a: lib.cholesky_solve(a[..., :2], lib.linalg.cholesky(a)),
+    "cholesky_inverse": lambda lib, a: lib.cholesky_inverse(lib.linalg.cholesky(a)),
+    "eigvalsh": lambda lib, a: lib.linalg.eigvalsh(a),
+    "eigh": lambda lib, a: lib.linalg.eigh(a)[1].abs(),
+    "logdet": lambda lib, a: lib.logdet(a).real,
+}
+
+
+def _tuple(x: Any) -> tuple[Any, ...]:
+    return (x,) if hasattr(x, "detach") else tuple(x)
+
+
+def _check(f: Callable[[Any, Any], Any], values: np.ndarray, hermitian: bool) -> None:
+    torch = pytest.importorskip("torch")
+    x, t = tf.tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+    ours, theirs = ((v + v.mH) / 2 if hermitian else v for v in (x, t))
+    got, expected = _tuple(f(tf, ours)), _tuple(f(torch, theirs))
+    assert len(got) == len(expected)
+    loss, peer = 0, 0
+    for a, b in zip(got, expected, strict=True):
+        assert str(a.dtype).split(".")[1] == str(b.dtype).split(".")[1]
+        np.testing.assert_allclose(
+            a.detach().numpy(), b.detach().resolve_conj().numpy(), rtol=1e-9, atol=1e-9
+        )
+        loss, peer = loss + (a.abs() * (1 + a.real)).sum(), peer + (b.abs() * (1 + b.real)).sum()
+    loss.backward()
+    peer.backward()
+    np.testing.assert_allclose(x.grad.numpy(), t.grad.resolve_conj().numpy(), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("name", CASES)
+def test_values_and_gradients_match_pytorch(name: str, dtype: str) -> None:
+    _check(CASES[name], draw(2, 3, 3, dtype=dtype), False)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("name", HERMITIAN)
+def test_hermitian_functions_match_pytorch(name: str, dtype: str) -> None:
+    _check(HERMITIAN[name], positive(3, dtype), True)
+
+
+SECOND = {
+    "inv": lambda a: tf.linalg.inv(a),
+    "svd": lambda a: tf.linalg.svd(a[:, :2], full_matrices=False)[1],
+    "qr": lambda a: tf.linalg.qr(a[:2]),
+    "lu": lambda a: tf.linalg.lu_factor(a[:, :2])[0],
+    "cholesky": lambda a: tf.linalg.cholesky(a @ a.mH + tf.eye(3, dtype=a.dtype)),
+    "matrix_exp": lambda a: tf.linalg.matrix_exp(a),
+    "pinv": lambda a: tf.linalg.pinv(a[:2]),
+    "eig": lambda a: tf.linalg.eigvals(a).abs(),
+    "slogdet": lambda a: tf.slogdet(a).logabsdet,
+}
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_second_gradients(name: str) -> None:
+    dtype = "complex128" if name in ("qr", "cholesky", "svd") else "float64"
+    x = tf.tensor(draw(3, 3, dtype=dtype), requires_grad=True)
+    assert gradcheck(SECOND[name], (x,)) and gradgradcheck(SECOND[name], (x,))
+
+
+def test_eigenvalues_and_vectors() -> None:
+    a = tf.tensor(draw(4, 5, 5))
+    w, v = tf.linalg.eig(a)
+    residual = a.to(tf.complex128) @ v - v * w.unsqueeze(-2)
+    assert residual.abs().max().item() < 1e-12
+    u, s, h = tf.linalg.svd(a[:, :3])
+    assert u.shape == (4, 3, 3) and h.shape == (4, 5, 5)
+    assert ((u * s.unsqueeze(-2)) @ h[:, :3] - a[:, :3]).abs().max().item() < 1e-12
+    p, lower, upper = tf.linalg.lu(a)
+    assert (p @ lower @ upper - a).abs().max().item() < 1e-12
+
+
+def test_a_call_is_a_step_of_the_plan() -> None:
+    """Kernels around it stay kernels; the report shows it; a captured step repeats it."""
+    a = tf.tensor(positive(6, "float64"))
+    text = str(tf.explain(lambda: tf.linalg.inv(a + 1) * 2))
+    assert "call inv" in text and "of 3 kernels" in text
+
+    @tf.compile
+    def step(x: Any) -> Any:
+        return tf.linalg.cholesky(x + 1).sum()
+
+    for k in range(4):
+        x = positive(4, "float64") + k
+        lower = np.linalg.cholesky(x + 1)
+        np.testing.assert_allclose(step(tf.tensor(x)).item(), lower.sum(), rtol=1e-12)
+
+
+def test_errors_name_the_rule_and_the_line() -> None:
+    singular = tf.tensor([[[1.0, 0], [0, 1]], [[1.0, 2.0], [2.0, 4.0]]])
+    for f in (tf.linalg.inv, lambda x: tf.linalg.solve(x, x), tf.linalg.cholesky):
+        y = f(singular)
+        with pytest.raises(tf.linalg.LinAlgError, match=r"Batch element 1.*test_linalg.py"):
+            y.tolist()
+    assert issubclass(tf.linalg.LinAlgError, Exception)
+    assert tf.linalg.inv_ex(singular).info.tolist() == [0, 1]
+    assert tf.linalg.cholesky_ex(singular).info.tolist() == [0, 2]
+    assert tf.linalg.solve_ex(singular, singular).info.tolist() == [0, 1]
+    with pytest.raises(RuntimeError, match="square"):
+        tf.linalg.inv(tf.ones(2, 3))
+    with pytest.raises(RuntimeError, match="at least 2 dimensions"):
+        tf.linalg.det(tf.ones(2))
+    with pytest.raises(RuntimeError, match="floating point or complex"):
+        tf.linalg.inv(tf.ones(2, 2, dtype=tf.int64))
+    with pytest.raises(RuntimeError, match="Low precision"):
+        tf.linalg.inv(tf.eye(2).half())
+    # After an error all goes on.
+    assert tf.linalg.inv(tf.eye(2) * 2).tolist() == [[0.5, 0], [0, 0.5]]
+
+
+def test_reference_backend_agrees_and_raises() -> None:
+    a = tf.tensor(draw(3, 3))
+    native = tf.linalg.qr(a).Q.tolist()
+    with config.override(backend="reference"):
+        assert tf.linalg.qr(a * 1).Q.tolist() == native
+        with pytest.raises(tf.linalg.LinAlgError):
+            tf.linalg.inv(tf.zeros(2, 2)).tolist()
+
+
+def test_older_names_and_methods() -> None:
+    a = tf.tensor(draw(4, 3))
+    u, s, v = tf.svd(a)
+    assert ((u * s) @ v.mH - a).abs().max().item() < 1e-12
+    assert (a.pinverse() @ a - tf.eye(3)).abs().max().item() < 1e-12
+    square = a[:3]
+    assert (square.inverse() @ square - tf.eye(3)).abs().max().item() < 1e-12
+    x = tf.triangular_solve(a[:3], square).solution
+    assert (square.triu() @ x - a[:3]).abs().max().item() < 1e-10
+    assert (square.det() - square.slogdet().sign * square.slogdet()[1].exp()).abs().item() < 1e-12
+    out = tf.empty(3, 3, dtype=tf.float64)
+    assert tf.linalg.inv(square, out=out) is out and out.dtype is tf.float64
+    assert tf.linalg.matrix_rank(a).item() == 3 and tf.linalg.matrix_rank(a @ a.mT).item() == 3
+
+
+def test_batching_rule() -> None:
+    """`vmap` over matrices is the stack's own function."""
+    a = tf.tensor(draw(5, 3, 3))
+    assert (tf.vmap(tf.linalg.inv)(a) - tf.linalg.inv(a)).abs().max().item() < 1e-12

@@ -1,0 +1,57 @@
+"""torch.linalg: decompositions, solvers, norms and products of matrices.
+
+Work of LAPACK's class is NumPy's (`ops/call.py`), done between the kernels of a plan; a matrix that
+a function cannot work with raises `LinAlgError` when the value is asked for.
+"""
+
+from numpy.linalg import LinAlgError
+
+from ..errors import explain_missing as _explain_missing
+from ..functions._registry import with_out as _with_out
+from .decompositions import (
+    cholesky,
+    cholesky_ex,
+    eig,
+    eigh,
+    eigvals,
+    eigvalsh,
+    lu,
+    lu_factor,
+    lu_factor_ex,
+    qr,
+    svd,
+    svdvals,
+)
+from .norms import cond, matrix_norm, norm, vector_norm
+from .products import (
+    cross,
+    diagonal,
+    householder_product,
+    matmul,
+    matrix_exp,
+    matrix_power,
+    multi_dot,
+    vander,
+    vecdot,
+)
+from .solvers import (
+    det,
+    inv,
+    inv_ex,
+    lstsq,
+    lu_solve,
+    matrix_rank,
+    pinv,
+    slogdet,
+    solve,
+    solve_ex,
+    solve_triangular,
+    tensorinv,
+    tensorsolve,
+)
+
+for _name, _value in list(globals().items()):
+    if callable(_value) and not _name.startswith("_") and _name != "LinAlgError":
+        globals()[_name] = _with_out(_value)
+
+__getattr__ = _explain_missing(__name__, dir())
