@@ -9,7 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from . import config, dtypes, machine, passes, trace
 from .codegen import emit
 from .codegen.jit import compile_kernels, compile_text, counts, one_spec
 from .dtypes import DType
+from .graph.canonical import canonical
 from .graph.history import History, signature
 from .graph.node import LEAF, PARAMETER, Node, leaf, postorder, recorder, refresh, user_location
 from .graph.storage import hold
@@ -91,6 +92,7 @@ observers: list[Observer] = []
 go of its past (see `explanation.py`)."""
 
 _programs: OrderedDict[tuple, Program] = OrderedDict()
+_forms: OrderedDict[tuple, tuple[Program, tuple[int, ...]]] = OrderedDict()
 _history = History()
 
 
@@ -209,12 +211,42 @@ def program_of(roots: list[Node]) -> Program:
     key = _key(roots)
     program = _programs.get(key)
     if program is None:
-        program = _programs[key] = compile_graph(roots, _candidates(roots))
+        program = _programs[key] = _same_elsewhere(roots) or compile_graph(
+            roots, _candidates(roots)
+        )
         if len(_programs) > _PROGRAM_LIMIT:
             _programs.popitem(last=False)
     else:
         _programs.move_to_end(key)
     return program
+
+
+def _same_elsewhere(roots: list[Node]) -> Program | None:
+    """The program of a graph of the same form whose leaves had other numbers, with these numbers;
+    without one, `roots` are compiled under the form's name."""
+    form = canonical(roots)
+    if form is None:
+        return None
+    digest, leaves = form
+    index = {id(n): i for i, n in enumerate(recorder.leaves)}
+    numbers = tuple(index[id(n)] for n in leaves)
+    name = (config.current(), digest)
+    found = _forms.get(name)
+    if found is None:
+        program = compile_graph(roots, _candidates(roots))
+        _forms[name] = program, numbers
+        if len(_forms) > _PROGRAM_LIMIT:
+            _forms.popitem(last=False)
+        return program
+    _forms.move_to_end(name)
+    program, old = found
+    now = dict(zip(old, numbers, strict=True))
+    return replace(
+        program,
+        leaves=[(slot, now[i]) for slot, i in program.leaves],
+        scalars=[(at, now[i], dtype) for at, i, dtype in program.scalars],
+        results=[(k, at if k == "output" else now[at]) for k, at in program.results],
+    )
 
 
 def fault(program: Program, nodes: Sequence[Node], error: KernelError) -> Exception:
@@ -249,7 +281,7 @@ def _key(roots: list[Node]) -> tuple:
     for root in roots:
         if root.epoch != epoch:
             refresh(root)
-        keys.append(root.key if root.released else -root.key)
+        keys += (root.key, root.released)
     return tuple(keys)
 
 

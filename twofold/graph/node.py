@@ -34,12 +34,12 @@ class OpLike(Protocol):
 
 
 class Structure:
-    """What all nodes of one structure share."""
+    """What all nodes of one structure share. Structures are equal if they are the same object, so
+    they are keys themselves."""
 
-    __slots__ = ("attrs", "dtype", "key", "op", "requires_grad", "shape", "type")
+    __slots__ = ("attrs", "dtype", "op", "requires_grad", "shape", "type")
 
-    def __init__(self, key: int, op: Any, attrs: tuple, type_: Type, requires_grad: bool) -> None:
-        self.key = key
+    def __init__(self, op: Any, attrs: tuple, type_: Type, requires_grad: bool) -> None:
         self.op = op
         self.attrs = attrs
         self.type = type_
@@ -74,7 +74,7 @@ class Node:
     structure: Structure
     inputs: tuple[Node, ...]
     value: Any
-    key: int
+    key: Structure
     epoch: int
     holder: Any
     location: tuple[str, int, str] | None
@@ -160,7 +160,6 @@ class Recorder:
         self.leaves: list[Node] = []
         self.table: dict[tuple, Structure] = {}
         self.types: dict[Type, Type] = {}
-        self.next_key = 0
         self.grad_enabled = True
         self.locate = False
         self.serial = 0
@@ -169,11 +168,6 @@ class Recorder:
         self.observer: Any = None
         self.tracing: Any = None
         self.site: tuple[str, int, str] | None = None
-
-    def structure(self, op: Any, attrs: tuple, type_: Type, requires_grad: bool) -> Structure:
-        """A new structure with a key that no other has had."""
-        self.next_key += 1
-        return Structure(self.next_key, op, attrs, type_, requires_grad)
 
     def advance(self) -> None:
         """Start a new epoch: leaves are numbered anew."""
@@ -197,13 +191,13 @@ def leaf(value: Any, type_: Type, requires_grad: bool = False, scalar: bool = Fa
     table_key = (LEAF, type_.shape, type_.dtype, type_.device, requires_grad, scalar)
     found = recorder.table.get(table_key)
     if found is None:
-        found = recorder.structure(LEAF, (scalar,), type_, requires_grad)
+        found = Structure(LEAF, (scalar,), type_, requires_grad)
         recorder.table[table_key] = found
     node = Node()
     node.structure = found
     node.inputs = ()
     node.value = value
-    node.key = -1
+    node.key = found
     node.epoch = 0
     node.location = None
     node.holder = None
@@ -231,7 +225,7 @@ def make(op: Any, inputs: tuple[Node, ...], attrs: tuple = ()) -> Node:
     node.structure = found
     node.inputs = inputs
     node.value = None
-    node.key = found.key
+    node.key = found
     node.epoch = epoch
     node.location = user_location() if rec.locate or op.locates else None
     node.holder = None
@@ -277,7 +271,7 @@ def _infer(op: Any, inputs: tuple[Node, ...], attrs: tuple, table_key: tuple) ->
     found = rec.table.get(inferred)
     if found is None or found.requires_grad != requires_grad:
         type_ = rec.types.setdefault(type_, type_)
-        found = rec.table[inferred] = rec.structure(op, attrs, type_, requires_grad)
+        found = rec.table[inferred] = Structure(op, attrs, type_, requires_grad)
     rec.table[table_key] = found
     return found
 
@@ -309,10 +303,10 @@ def refresh(node: Node) -> None:
         table_key = (old.op, old.attrs, old.requires_grad, *[i.key for i in x.inputs])
         found = rec.table.get(table_key)
         if found is None or found.requires_grad != old.requires_grad:
-            found = rec.structure(old.op, old.attrs, old.type, old.requires_grad)
+            found = Structure(old.op, old.attrs, old.type, old.requires_grad)
             rec.table[table_key] = found
         x.structure = found
-        x.key = found.key
+        x.key = found
         x.epoch = epoch
 
 
@@ -326,10 +320,10 @@ def _number(node: Node) -> None:
         table_key = (len(rec.leaves), s.shape, s.dtype, s.type.device, s.requires_grad, scalar)
         found = rec.table.get(table_key)
         if found is None:
-            found = rec.structure(LEAF, (scalar,), s.type, s.requires_grad)
+            found = Structure(LEAF, (scalar,), s.type, s.requires_grad)
             rec.table[table_key] = found
         rec.leaves.append(node)
-        node.key = found.key
+        node.key = found
         node.epoch = rec.epoch
 
 
