@@ -23,7 +23,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "explanation", "functional", "functions", "gradcheck", "indexing", "printing", "replay",
         "settings", "tensor", "windows",
     ),
-    ("amp", "fft", "linalg", "nn", "sparse", "utils"),
+    ("amp", "fft", "linalg", "nn", "signal", "special", "sparse", "utils"),
     ("distributions", "func", "optim", "serialization"),
     (
         "caffe", "cli", "deploy", "distributed", "hub", "keras", "models", "onnx", "static",

@@ -102,7 +102,8 @@ _LATER = {
     "models": "models",
     "save": "serialization", "load": "serialization", "explain": "explanation",
     "func": "func", "vmap": "func", "distributions": "distributions",
-    "linalg": "linalg",
+    "linalg": "linalg", "fft": "fft", "signal": "signal",
+    "stft": "fft.spectrogram", "istft": "fft.spectrogram",
     **dict.fromkeys(
         "cholesky cholesky_inverse cholesky_solve det geqrf inverse logdet lu lu_solve lu_unpack "
         "matrix_exp nuclear_norm orgqr ormqr pca_lowrank pinverse qr slogdet svd svd_lowrank "

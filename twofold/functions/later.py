@@ -13,6 +13,7 @@ from ._registry import method
 _PACKAGE = __name__.rsplit(".", 2)[0]
 
 LATER = {
+    "fft.spectrogram": "stft istft",
     "linalg.aliases": (
         "cholesky cholesky_inverse cholesky_solve det geqrf inverse logdet lu lu_solve matrix_exp "
         "orgqr ormqr pinverse qr slogdet svd triangular_solve"
