@@ -41,7 +41,7 @@ def stft(
 ) -> Tensor:
     """The spectra of windows of n_fft samples, `hop_length` apart: (*B, L) gives (*B, n_fft // 2 +
     1, frames), complex; all n_fft frequencies unless `onesided`. With `center`, window t is
-    around sample t * hop_length. RuntimeError for other ranks, and where `return_complex` is needed.
+    around sample t * hop_length. RuntimeError for other ranks, or without `return_complex`.
     """
     if (
         return_complex is None
