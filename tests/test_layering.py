@@ -21,7 +21,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     (
         "anomaly", "autograd_api", "autograd_function", "capture", "creation", "custom_function",
         "explanation", "functional", "functions", "gradcheck", "indexing", "printing", "replay",
-        "settings", "tensor", "windows",
+        "random", "settings", "tensor", "windows",
     ),
     ("amp", "fft", "linalg", "nn", "signal", "special", "sparse", "utils"),
     ("distributions", "func", "optim", "serialization"),

@@ -109,6 +109,7 @@ _LATER = {
         "matrix_exp nuclear_norm orgqr ormqr pca_lowrank pinverse qr slogdet svd svd_lowrank "
         "triangular_solve".split(), "linalg.aliases",
     ),
+    "random": "random", "autocast": "amp", "GradScaler": "amp",
     **dict.fromkeys(
         "alpha_dropout alpha_dropout_ avg_pool1d bilinear celu celu_ channel_shuffle conv1d conv2d "
         "conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss "

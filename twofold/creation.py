@@ -408,6 +408,30 @@ method("tril")(tril)
 method("triu")(triu)
 
 
+@function()
+def frombuffer(
+    buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """A vector of the elements in a buffer of bytes, whose memory it shares if that is writable."""
+    if dtype is dtypes.bfloat16:
+        raise ValueError("[frombuffer] bfloat16 has no type in NumPy; got dtype=bfloat16")
+    array = np.frombuffer(buffer, dtype.storage, count, offset)
+    result = from_numpy(array)
+    return result.requires_grad_() if requires_grad else result
+
+
+@function()
+def from_file(
+    filename: str, shared: bool | None = None, size: int = 0, *, dtype: DType | None = None,
+    layout: Any = None, device: Any = None, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """A vector of `size` elements of a file; with `shared`, writes go to the file."""
+    dtype = dtype or dtypes.get_default()
+    mode: Any = "r+" if shared else "c"
+    mapped = np.memmap(filename, dtype.storage, mode, shape=(size,))
+    return from_numpy(np.asarray(mapped))
+
+
 @method("__dlpack__")
 def _dlpack(self: Tensor, *args: Any, **kwargs: Any) -> Any:
     if self.requires_grad:

@@ -19,6 +19,16 @@ NAMESPACES = (
 )  # fmt: skip
 
 
+_INTERNAL = frozenset(
+    "AggregationType DispatchKey Tag ScriptClass ScriptFunction factory_kwargs import_ir_module "
+    "import_ir_module_from_buffer init_num_threads merge_type_from_type_comment parse_ir "
+    "parse_schema parse_type_comment unify_type_list ScalingType SwizzleType NestedIOFunction "
+    "hash_tensor thread_safe_generator rearrange debug_unwrap enforce_grad_layout_policy "
+    "swap_in_optimizer_params_and_state as_sparse_gradcheck".split()
+)
+"""Names that Python finds in PyTorch's modules and its documentation does not list."""
+
+
 def documented(namespace: str) -> list[str]:
     """The public names of a namespace that PyTorch gives a docstring."""
     holder = torch if namespace == "torch" else resolve(namespace, torch)
@@ -42,6 +52,8 @@ def _is_documented(namespace: str, holder: Any, name: str) -> bool:
         return False
     if namespace == "torch" and (module.startswith("torch._C") and isinstance(value, type)):
         return name in ("Generator", "Size", "dtype", "device", "finfo", "iinfo")
+    if name in _INTERNAL or module.startswith(("torch.overrides", "torch._jit_internal")):
+        return False
     if namespace == "torch" and name.startswith(("sym_", "Sym")):
         return False
     return bool(inspect.getdoc(value)) if not isinstance(value, type) else True

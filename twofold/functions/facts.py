@@ -68,6 +68,40 @@ def is_distributed(self: Tensor) -> bool:
     return False
 
 
+@method("share_memory_")
+def share_memory_(self: Tensor) -> Tensor:
+    """This tensor: processes get copies, and see no writes of one another."""
+    return self
+
+
+@method("record_stream")
+def record_stream(self: Tensor, stream: object) -> None:
+    """Nothing: there are no streams on the CPU."""
+
+
+def _no_device(name: str, words: str) -> None:
+    def apply(self: Tensor, device: object = None, *args: Any, **kwargs: Any) -> Tensor:
+        raise RuntimeError(f"[{name}] this build has the device 'cpu' only; try device='cpu'")
+
+    apply.__name__, apply.__doc__ = name, f"RuntimeError: there is no {words} here."
+    method(name)(apply)
+
+
+_no_device("xpu", "Intel GPU")
+_no_device("ipu", "Graphcore processor")
+_no_device("mtia", "MTIA accelerator")
+
+
+@method("module_load")
+def module_load(self: Tensor, other: Tensor, assign: bool = False) -> Tensor:
+    """What `load_state_dict` puts in this tensor's place: other, copied here unless `assign`."""
+    if assign:
+        return other if isinstance(other, type(self)) else other.as_subclass(type(self))
+    with_values = self.detach()
+    with_values.copy_(other)
+    return self
+
+
 @method("as_subclass")
 def as_subclass(self: Tensor, cls: type) -> Any:
     """This tensor's values as a tensor of class `cls`, sharing its storage."""

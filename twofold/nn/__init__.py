@@ -6,6 +6,7 @@ from .modules import *
 from .parameter import (
     Buffer,
     Parameter,
+    UninitializedBuffer,
     UninitializedParameter,
 )
 

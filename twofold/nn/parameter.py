@@ -55,6 +55,26 @@ class UninitializedParameter(Parameter):
         return "<UninitializedParameter>"
 
 
+class UninitializedBuffer(Buffer):
+    """A buffer whose shape is not known until the module sees its first input."""
+
+    def __new__(
+        cls, requires_grad: bool = False, device: Any = None, dtype: Any = None,
+        persistent: bool = True,
+    ) -> Any:  # fmt: skip
+        made = Tensor._make_subclass(cls, empty(0, dtype=dtype), requires_grad)
+        made.persistent = persistent
+        return made
+
+    def materialize(self, shape: Any) -> None:
+        """Take this shape and become a plain `Buffer`."""
+        self.data = empty(*shape, dtype=self.dtype)
+        self.__class__ = Buffer  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "<UninitializedBuffer>"
+
+
 def is_lazy(value: Any) -> bool:
     """Whether a parameter has no shape yet."""
-    return isinstance(value, UninitializedParameter)
+    return isinstance(value, (UninitializedParameter, UninitializedBuffer))

@@ -4,6 +4,7 @@ from ..errors import explain_missing as _explain_missing
 from . import lr_scheduler, swa_utils
 from .adagrad import Adadelta, Adagrad, RMSprop
 from .adam import Adam, Adamax, AdamW, NAdam, RAdam
+from .factored import Adafactor, Muon
 from .lbfgs import LBFGS
 from .optimizer import Optimizer
 from .rprop import ASGD, Rprop

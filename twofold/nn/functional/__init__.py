@@ -70,6 +70,12 @@ from .distance import cosine_similarity, pairwise_distance, pdist
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .embedding_bag import embedding_bag
 from .fold import fold, max_unpool1d, max_unpool2d, max_unpool3d, unfold
+from .fractional import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
 from .linear import bilinear, embedding, linear, one_hot
 from .loss import (
     binary_cross_entropy,
@@ -81,6 +87,7 @@ from .loss import (
     huber_loss,
     kl_div,
     l1_loss,
+    linear_cross_entropy,
     margin_ranking_loss,
     mse_loss,
     multi_margin_loss,
@@ -104,7 +111,7 @@ from .normalization import (
 )
 from .padding import pad
 from .pooling import lp_pool1d, lp_pool2d, lp_pool3d
-from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from .shuffle import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .vision import (
     affine_grid,
     grid_sample,

@@ -11,6 +11,7 @@ from ...creation import arange
 from ...functions import reduction as rd
 from ...functions.arithmetic import xlogy
 from ...functions.gather import classes
+from ...functions.linear import matmul
 from ...functions.pointwise import where
 from ...functions.shape import broadcast_tensors
 from ...tensor import Tensor
@@ -372,7 +373,7 @@ def gaussian_nll_loss(
     elif tuple(var.shape) != tuple(input.shape):
         if tuple(input.shape[:-1]) == tuple(var.shape):
             var = var.unsqueeze(-1)
-        elif tuple(input.shape[:-1]) != tuple(var.shape[:-1]) or var.size(-1) != 1:
+        elif not all(n == m or m == 1 for n, m in zip(input.shape, var.shape)):
             raise ValueError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(reduction + " is not valid")
@@ -525,3 +526,40 @@ def _triplet(
     if swap:
         far = far.minimum(distance(positive, negative))
     return reduced((margin + near - far).clamp_min(0), reduction)
+
+
+def linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias: Tensor | None = None,
+    weight: Tensor | None = None, reduction: str = "mean", ignore_index: int | None = None,
+    label_smoothing: float = 0.0, options: Any = None,
+) -> Tensor:  # fmt: skip
+    """`cross_entropy` of input linear_weight^T + linear_bias: input (N, in) or (in), linear_weight
+    (C, ..., in). `options`, which limits PyTorch's memory, is not needed: what follows is fused."""
+    if not 1 <= input.dim() <= 2:
+        raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
+    if linear_weight.dim() < 2:
+        raise RuntimeError(
+            f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}"
+        )
+    if input.shape[-1] != linear_weight.shape[-1]:
+        raise RuntimeError(
+            "expected equal input and linear_weight last dimensions (in_features), got "
+            f"{input.shape[-1]} and {linear_weight.shape[-1]}, respectively"
+        )
+    outer = tuple(linear_weight.shape[:-1])
+    if linear_bias is not None and tuple(linear_bias.shape) != outer:
+        raise RuntimeError(f"expected linear_bias shape {outer}, got {tuple(linear_bias.shape)}")
+    if len(outer) > 1 and input.dim() == 1:
+        raise RuntimeError(
+            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} "
+            f"requires batched input, got unbatched input with shape {tuple(input.shape)}"
+        )
+    flat = linear_weight.reshape(-1, linear_weight.shape[-1])
+    logits = matmul(input, flat.t()).reshape(*input.shape[:-1], *outer)
+    logits = logits if linear_bias is None else logits + linear_bias
+    if ignore_index is not None and target.shape == logits.shape:
+        raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
+    return cross_entropy(
+        logits, target, weight, ignore_index=-100 if ignore_index is None else ignore_index,
+        reduction=reduction, label_smoothing=label_smoothing,
+    )  # fmt: skip
