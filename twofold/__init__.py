@@ -109,6 +109,8 @@ _LATER = {
         "matrix_exp nuclear_norm orgqr ormqr pca_lowrank pinverse qr slogdet svd svd_lowrank "
         "triangular_solve".split(), "linalg.aliases",
     ),
+    "sparse": "sparse", "sparse_coo_tensor": "sparse", "sparse_csr_tensor": "sparse",
+    "spmm": "sparse",
     "random": "random", "autocast": "amp", "GradScaler": "amp",
     **dict.fromkeys(
         "alpha_dropout alpha_dropout_ avg_pool1d bilinear celu celu_ channel_shuffle conv1d conv2d "
@@ -132,6 +134,21 @@ def __getattr__(name: str) -> _Any:
     value = module if name == place else getattr(module, name)
     globals()[name] = value
     return value
+
+
+def _with_sparse(name: str) -> _Any:
+    """A method of dense tensors that loads what it belongs to when it is first called."""
+
+    def first(self: Tensor, *args: _Any, **kwargs: _Any) -> _Any:
+        _import_module(".sparse", __name__)
+        return getattr(self, name)(*args, **kwargs)
+
+    first.__name__, first.__doc__ = name, "A conversion between layouts: see `twofold.sparse`."
+    return first
+
+
+for _name in "to_sparse to_sparse_coo to_sparse_csr to_dense".split():
+    setattr(Tensor, _name, _with_sparse(_name))
 
 
 def __dir__() -> list[str]:

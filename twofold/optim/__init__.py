@@ -9,5 +9,6 @@ from .lbfgs import LBFGS
 from .optimizer import Optimizer
 from .rprop import ASGD, Rprop
 from .sgd import SGD
+from .sparse_adam import SparseAdam
 
 __getattr__ = _explain_missing(__name__, dir())

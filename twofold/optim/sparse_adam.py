@@ -1,0 +1,53 @@
+"""Adam for embeddings, of which few rows are used in a step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..functions.pointwise import where
+from ..tensor import Tensor
+from .optimizer import Optimizer, check, check_common, number_of, options, zeros_of
+
+
+def _step_size(group: dict[str, Any], state: dict[str, Any]) -> float:
+    first, second = (1 - beta ** state["step"] for beta in group["betas"])
+    return number_of(group["lr"]) * math.sqrt(second) / first
+
+
+class SparseAdam(Optimizer):
+    """Adam in which rows whose gradient is 0 throughout keep their moments and values.
+
+    Gradients are dense here also where `sparse=True` was said: the rows that were used are those
+    with a gradient.
+    """
+
+    def __init__(
+        self, params: Any, lr: Any = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        check_common(lr, 0)
+        check("epsilon value", eps, eps > 0)
+        for i, beta in enumerate(betas):
+            check(f"beta parameter at index {i}", beta, 0 <= beta < 1)
+        super().__init__(params, options(lr=lr, betas=betas, eps=eps, maximize=maximize))
+
+    def _initial_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
+        return {"step": 0, "exp_avg": zeros_of(p), "exp_avg_sq": zeros_of(p)}
+
+    def _update(
+        self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
+    ) -> None:
+        first, second = group["betas"]
+        mean, squares = state["exp_avg"], state["exp_avg_sq"]
+        used = grad != 0
+        if p.dim() > 1:
+            rows = used.reshape(p.shape[0], -1).any(-1)
+            used = rows.reshape(-1, *(1,) * (p.dim() - 1))
+        new_mean = mean + (1 - first) * (grad - mean)
+        new_squares = squares + (1 - second) * (grad * grad - squares)
+        step = self._scalar(_step_size, group, state, p.dtype)
+        moved = p - step * (new_mean / (new_squares.sqrt() + group["eps"]))
+        p.copy_(where(used, moved, p))
+        mean.copy_(where(used, new_mean, mean))
+        squares.copy_(where(used, new_squares, squares))

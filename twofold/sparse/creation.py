@@ -1,0 +1,107 @@
+"""Sparse tensors from places and values, and from dense tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..creation import as_tensor
+from ..dtypes import int64
+from ..functions._registry import functions, method
+from ..settings import sparse_csr
+from ..tensor import Tensor
+from .tensors import COOTensor, CSRTensor, _to_coo, mm
+
+
+def sparse_coo_tensor(
+    indices: Any = None, values: Any = None, size: Any = None, *, dtype: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+    check_invariants: bool | None = None, is_coalesced: bool | None = None,
+) -> Any:  # fmt: skip
+    """A sparse tensor of `values` (count, ...) at the coordinates `indices` (axes, count).
+
+    RuntimeError if a coordinate lies outside of `size`; it is looked at.
+
+    >>> sparse_coo_tensor([[0, 1], [2, 0]], [3.0, 4.0], (2, 3)).to_dense()
+    tensor([[0., 0., 3.],
+            [4., 0., 0.]])
+    """
+    if values is None:  # sparse_coo_tensor(size)
+        size = tuple(size if indices is None else indices)
+        places = functions["zeros"](len(size), 0, dtype=int64)
+        return COOTensor.of(places, functions["zeros"](0, dtype=dtype), size, True)
+    places = as_tensor(indices).to(int64)
+    held = as_tensor(values, dtype=dtype)
+    places = places.reshape(1, -1) if places.dim() == 1 else places
+    held = held.expand(places.shape[1]) if held.dim() == 0 else held
+    if places.shape[1] != held.shape[0]:
+        raise RuntimeError(
+            f"number of indices ({places.shape[1]}) and values ({held.shape[0]}) must agree"
+        )
+    if size is None:
+        top = (places.max(1)[0] + 1).tolist() if places.shape[1] else [0] * places.shape[0]
+        size = (*top, *held.shape[1:])
+    elif places.shape[1]:
+        least, most = places.min(1)[0].tolist(), places.max(1)[0].tolist()
+        for axis, (a, b) in enumerate(zip(least, most)):
+            if a < 0:
+                raise RuntimeError(f"found negative index {a} for dim {axis}")
+            if b >= size[axis]:
+                raise RuntimeError(
+                    f"size is inconsistent with indices: for dim {axis}, size is {size[axis]} but "
+                    f"found index {b}"
+                )
+    if requires_grad:
+        held = held.detach().clone().requires_grad_()
+    return COOTensor.of(places, held, size, bool(is_coalesced))
+
+
+def sparse_csr_tensor(
+    crow_indices: Any, col_indices: Any, values: Any, size: Any = None, *, dtype: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+    check_invariants: bool | None = None,
+) -> Any:  # fmt: skip
+    """A sparse matrix by rows: where each begins, the columns and the values of its elements."""
+    begins, columns = as_tensor(crow_indices), as_tensor(col_indices)
+    held = as_tensor(values, dtype=dtype)
+    if columns.shape[0] != held.shape[0]:
+        raise RuntimeError(
+            f"number of columns ({columns.shape[0]}) and values ({held.shape[0]}) must agree"
+        )
+    if size is None:
+        width = int(columns.max().item()) + 1 if columns.numel() else 0
+        size = (begins.numel() - 1, width)
+    if requires_grad:
+        held = held.detach().clone().requires_grad_()
+    return CSRTensor.of(begins, columns, held, size)
+
+
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0) -> Any:
+    """beta input + alpha mat1 mat2, where mat1 may be sparse."""
+    return beta * input + alpha * mm(mat1, mat2)
+
+
+def spmm(mat1: Any, mat2: Any) -> Any:
+    """The product of a sparse matrix and a dense one."""
+    return mm(mat1, mat2)
+
+
+@method("to_sparse", "to_sparse_coo")
+def to_sparse(
+    self: Tensor, sparse_dims: int | None = None, *, layout: Any = None, blocksize: Any = None,
+    dense_dim: int | None = None,
+) -> Any:  # fmt: skip
+    """The elements that are not 0, in the layout COO (or `layout`). Their number is looked at."""
+    found = _to_coo(self, sparse_dims)
+    return found.to_sparse_csr() if layout is sparse_csr else found
+
+
+@method("to_sparse_csr")
+def to_sparse_csr(self: Tensor, dense_dim: int | None = None) -> Any:
+    """The elements of a matrix that are not 0, by rows. Their number is looked at."""
+    return _to_coo(self).to_sparse_csr()
+
+
+@method("to_dense")
+def to_dense(self: Tensor, dtype: Any = None, *, masked_grad: bool | None = None) -> Tensor:
+    """This tensor, which is dense."""
+    return self if dtype is None else self.to(dtype)
