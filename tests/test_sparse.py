@@ -51,8 +51,8 @@ def test_products_and_their_gradients() -> None:
         y = m.sparse.mm(x, b)
         (y**2).sum().backward()
         found.append((y, b.grad, x.grad.coalesce().to_dense()))
-        np.testing.assert_allclose((x.detach() @ b[:, 0].detach()).numpy(), y[:, 0].detach().numpy(),
-                                   rtol=1e-5)  # fmt: skip
+        column = x.detach() @ b[:, 0].detach()
+        np.testing.assert_allclose(column.numpy(), y[:, 0].detach().numpy(), rtol=1e-5)
     agree(found[0][:2], found[1][:2])
     values = tf.tensor(VALUES, requires_grad=True)
     tf.sparse.mm(tf.sparse_coo_tensor(PLACES, values, (3, 3)), tf.tensor(DENSE)).sum().backward()
