@@ -1,7 +1,7 @@
 """Tools for models: clipping of gradients, sequences, parametrizations."""
 
 from ...errors import explain_missing as _explain_missing
-from . import parametrizations, parametrize, rnn, stateless
+from . import parametrizations, parametrize, prune, rnn, stateless
 from .clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
