@@ -28,10 +28,13 @@ from twofold.ops.scalar_numpy import held_dtype, to_held, to_stored
 from twofold.tensor import Tensor, wrap
 
 ELSEWHERE = tuple(
-    f"twofold.ops.{name}" for name in ("complex", "decompositions", "fourier", "matrix_functions")
-)
+    f"twofold.{name}"
+    for name in (
+        "ops.complex", "ops.decompositions", "ops.fourier", "ops.matrix_functions", "special.gamma"
+    )
+)  # fmt: skip
 """Ops of complex numbers alone, and calls of NumPy's functions, have their rows in
-`tests/test_complex.py`, `test_linalg.py` and `test_fft.py`."""
+`tests/test_complex.py`, `test_linalg.py`, `test_fft.py` and `test_special.py`."""
 
 NAMES = sorted(
     name

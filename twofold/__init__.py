@@ -102,7 +102,8 @@ _LATER = {
     "models": "models",
     "save": "serialization", "load": "serialization", "explain": "explanation",
     "func": "func", "vmap": "func", "distributions": "distributions",
-    "linalg": "linalg", "fft": "fft", "signal": "signal",
+    "linalg": "linalg", "fft": "fft", "signal": "signal", "special": "special",
+    **dict.fromkeys("polygamma mvlgamma i0 igamma igammac".split(), "special.aliases"),
     "stft": "fft.spectrogram", "istft": "fft.spectrogram",
     **dict.fromkeys(
         "cholesky cholesky_inverse cholesky_solve det geqrf inverse logdet lu lu_solve lu_unpack "

@@ -8,12 +8,13 @@ from importlib import import_module
 from typing import Any
 
 from ..tensor import Tensor
-from ._registry import method
+from ._registry import in_place, method
 
 _PACKAGE = __name__.rsplit(".", 2)[0]
 
 LATER = {
     "fft.spectrogram": "stft istft",
+    "special.aliases": "mvlgamma i0 igamma igammac",
     "linalg.aliases": (
         "cholesky cholesky_inverse cholesky_solve det geqrf inverse logdet lu lu_solve matrix_exp "
         "orgqr ormqr pinverse qr slogdet svd triangular_solve"
@@ -34,3 +35,14 @@ def _later(module: str, name: str) -> Callable[..., Any]:
 for _module, _names in LATER.items():
     for _name in _names.split():
         method(_name)(_later(_module, _name))
+for _name in LATER["special.aliases"].split():
+    method(f"{_name}_")(in_place(getattr(Tensor, _name), f"{_name}_"))
+
+
+@method()
+def polygamma(self: Tensor, n: int) -> Tensor:
+    """The n-th derivative of digamma at this tensor."""
+    return _later("special.gamma", "polygamma")(n, self)  # type: ignore[arg-type]
+
+
+method("polygamma_")(in_place(polygamma, "polygamma_"))
