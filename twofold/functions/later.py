@@ -42,7 +42,7 @@ for _name in LATER["special.aliases"].split():
 @method()
 def polygamma(self: Tensor, n: int) -> Tensor:
     """The n-th derivative of digamma at this tensor."""
-    return _later("special.gamma", "polygamma")(n, self)  # type: ignore[arg-type]
+    return _later("special.gamma", "polygamma")(n, self)
 
 
 method("polygamma_")(in_place(polygamma, "polygamma_"))

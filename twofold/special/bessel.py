@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +25,10 @@ def _power(order: int, sign: int, y: np.ndarray) -> np.ndarray:
 def _second(order: int, sign: int, y: np.ndarray) -> np.ndarray:
     """The regular part of Y or K (DLMF 10.8.1, 10.31.1): sum over k of (psi(k + 1) + psi(k + order
     + 1)) (sign y / 4)^k / (k! (k + order)!)."""
-    y = y.astype(np.longdouble) * sign / 4
-    total = np.zeros(y.shape, np.longdouble)
-    term = np.ones(y.shape, np.longdouble)
-    harmonic = np.longdouble(0)
+    y = np.asarray(y, np.longdouble) * sign / 4
+    total: np.ndarray = np.zeros(y.shape, np.longdouble)
+    term: np.ndarray = np.ones(y.shape, np.longdouble)
+    harmonic: Any = np.longdouble(0)
     for k in range(60):
         if k:
             harmonic += 1 / np.longdouble(k)
