@@ -5,6 +5,7 @@ from . import (
     complex,
     control,
     convolution,
+    einsum,
     facts,
     gather,
     joining,

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..dtypes import result_type
 from ..graph.node import Node
 from ..graph.types import broadcast_shapes
 from ..ops import contract
 from ..ops import elementwise as ew
 from ..ops import movement as mv
-from ..ops import reduce as rd
 from ..tensor import NAMES, Tensor, broadcast_to, number, wrap
 from ._registry import both, function, in_place, method
 from .complex import conj
@@ -302,119 +300,3 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     left = input.reshape(*[n for m in a for n in (m, 1)])
     right = other.reshape(*[n for m in b for n in (1, m)])
     return (left * right).reshape(*[n * m for n, m in zip(a, b)])
-
-
-def _labels(equation: str, operands: tuple[Tensor, ...]) -> tuple[list[str], str]:
-    """The labels of each operand and of the result, with letters in place of "..."."""
-    equation = equation.replace(" ", "")
-    left, arrow, right = equation.partition("->")
-    terms = left.split(",")
-    if len(terms) != len(operands):
-        raise RuntimeError(
-            f"einsum(): fewer operands were provided than specified in the equation; got "
-            f"{len(operands)} for {len(terms)} terms"
-        )
-    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation]
-    longest = 0
-    for term, x in zip(terms, operands):
-        if "..." in term:
-            longest = max(longest, x.dim() - len(term) + 3)
-    dots = "".join(spare[:longest])
-    full = []
-    for term, x in zip(terms, operands):
-        if "..." in term:
-            n = x.dim() - len(term) + 3
-            term = term.replace("...", dots[longest - n :])
-        if len(term) != x.dim():
-            raise RuntimeError(
-                "einsum(): the number of subscripts in the equation does not match the number of "
-                f"dimensions for operand; got {term!r} for {x.dim()} dimensions"
-            )
-        full.append(term)
-    if arrow:
-        return full, right.replace("...", dots)
-    joined = "".join(full)
-    once = sorted(c for c in set(joined) if joined.count(c) == 1 and c not in dots)
-    return full, dots + "".join(once)
-
-
-def _single(x: Node, term: str) -> tuple[Node, str]:
-    """x with repeated labels of one operand reduced to their diagonal."""
-    for c in dict.fromkeys(term):
-        while term.count(c) > 1:
-            i, j = [k for k, d in enumerate(term) if d == c][:2]
-            view: Any = wrap(x)
-            x = view.diagonal(0, i, j)._node()
-            term = "".join(d for k, d in enumerate(term) if k not in (i, j)) + c
-    return x, term
-
-
-def _pair_product(x: Node, a: str, y: Node, b: str, kept: str) -> tuple[Node, str]:
-    """Two operands multiplied; labels that nothing later needs are summed."""
-    x, a = _summed(x, a, set(b) | set(kept))
-    y, b = _summed(y, b, set(a) | set(kept))
-    batch = [c for c in a if c in b and c in kept]
-    inner_ = [c for c in a if c in b and c not in kept]
-    rows, columns = [c for c in a if c not in b], [c for c in b if c not in a]
-    extent = dict(zip(a, x.shape))
-    for c, n in zip(b, y.shape):
-        if extent.get(c, 1) == 1:
-            extent[c] = n
-        elif c in extent and n not in (1, extent[c]):
-            raise RuntimeError(
-                f"einsum(): operands do not broadcast with remapped shapes; got {extent[c]} and "
-                f"{n} "
-                f"for subscript {c}"
-            )
-
-    def laid(z: Node, own: str, groups: tuple[list[str], ...]) -> Node:
-        order = [c for g in groups for c in g]
-        z = mv.permute(z, tuple(own.index(c) for c in order))
-        z = broadcast_to(z, tuple(extent[c] for c in order))
-        sizes = [math.prod(extent[c] for c in g) for g in groups]
-        return mv.reshape(z, tuple(sizes))
-
-    left = laid(x, a, (batch, rows, inner_))
-    right = laid(y, b, (batch, inner_, columns))
-    labels = [*batch, *rows, *columns]
-    if not inner_:
-        result = ew.mul(left, mv.reshape(right, (right.shape[0], 1, right.shape[2])))
-    else:
-        result = contract.matmul(left, right)
-    return mv.reshape(result, tuple(extent[c] for c in labels)), "".join(labels)
-
-
-def _summed(x: Node, own: str, needed: set[str]) -> tuple[Node, str]:
-    axes = tuple(i for i, c in enumerate(own) if c not in needed)
-    if not axes:
-        return x, own
-    return rd.sum_(x, axes), "".join(c for c in own if c in needed)
-
-
-@function()
-def einsum(equation: str, *operands: Any) -> Tensor:
-    """Sums of products by Einstein's convention, e.g. "bik,bkj->bij"; multiplied from left to
-    right.
-
-    >>> import twofold as tf
-    >>> tf.einsum("ij,j->i", tf.ones(2, 3), tf.ones(3))
-    tensor([3., 3.])
-    """
-    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-        operands = tuple(operands[0])
-    terms, output = _labels(equation, operands)
-    nodes = [x._node() for x in operands]
-    dtype = result_type([(n.dtype, 2) for n in nodes])
-    parts = [_single(ew.cast(n, dtype), t) for n, t in zip(nodes, terms)]
-    x, own = parts[0]
-    for i, (y, other) in enumerate(parts[1:], 2):
-        later = "".join(t for _, t in parts[i:]) + output
-        x, own = _pair_product(x, own, y, other, later)
-    x, own = _summed(x, own, set(output))
-    for c in output:
-        if c not in own:
-            raise RuntimeError(
-                f"einsum(): output subscript {c} does not appear in the equation for any input "
-                "operand"
-            )
-    return wrap(mv.permute(x, tuple(own.index(c) for c in output)))

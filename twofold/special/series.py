@@ -52,7 +52,7 @@ def fit(values: Values, low: float, high: float, degree: int = 48) -> tuple[floa
     def scaled(t: np.ndarray) -> np.ndarray:
         return np.asarray(values(middle + half * t), np.float64)
 
-    found: np.ndarray = chebyshev.chebinterpolate(scaled, degree)  # type: ignore[type-var]
+    found: np.ndarray = chebyshev.chebinterpolate(scaled, degree)
     counted = np.nonzero(np.abs(found) > 2e-17 * np.abs(found).max())[0]
     return tuple(found[: counted[-1] + 1].tolist())
 
