@@ -98,6 +98,19 @@ def test_python_functions_on_elements() -> None:
     assert x.map_(tf.tensor([1.0, 2.0]), lambda a, b: a - b).tolist() == [9, 18]
 
 
+def test_each_of_several_tensors() -> None:
+    for m in (tf, torch):
+        xs, ys = [m.tensor(A), m.tensor(V)], [m.tensor(A + 1), m.tensor(V + 2)]
+        m._foreach_add_(xs, ys, alpha=2.0)
+        m._foreach_mul_(xs, [2.0, 3.0])
+        m._foreach_addcdiv_(xs, ys, ys, [1.0, 2.0])
+        m._foreach_lerp_(xs, ys, 0.25)
+        roots = m._foreach_sqrt(m._foreach_abs(xs))
+        if m is tf:
+            mine = [*xs, *roots, *m._foreach_norm(xs)]
+    agree(mine, [*xs, *roots, *m._foreach_norm(xs)])
+
+
 def test_random_fillings_have_their_moments() -> None:
     tf.manual_seed(0)
     n = 20000

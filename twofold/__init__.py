@@ -1,6 +1,7 @@
 """Twofold: write it dynamic, run it static."""
 
 from importlib import import_module as _import_module
+from math import e, inf, nan, pi
 from typing import Any as _Any
 
 from . import (
@@ -74,6 +75,7 @@ from .tensor import Device as device
 from .tensor import Size, Tensor
 
 globals().update(_functions)
+newaxis = None
 
 for _module, _names in (
     (autograd_api, "backward enable_grad grad inference_mode no_grad set_grad_enabled"),

@@ -7,6 +7,7 @@ from . import (
     convolution,
     einsum,
     facts,
+    foreach,
     gather,
     joining,
     later,
