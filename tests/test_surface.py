@@ -98,6 +98,14 @@ def test_python_functions_on_elements() -> None:
     assert x.map_(tf.tensor([1.0, 2.0]), lambda a, b: a - b).tolist() == [9, 18]
 
 
+def test_the_module_random_and_axes_as_numbers() -> None:
+    before = tf.random.get_rng_state()
+    with tf.random.fork_rng():
+        tf.rand(3)
+    assert tf.random.get_rng_state().tolist() == before.tolist()
+    agree(tf.fft.fftn(tf.tensor(A), dim=0).real, torch.fft.fftn(torch.tensor(A), dim=0).real)
+
+
 def test_each_of_several_tensors() -> None:
     for m in (tf, torch):
         xs, ys = [m.tensor(A), m.tensor(V)], [m.tensor(A + 1), m.tensor(V + 2)]

@@ -42,7 +42,8 @@ def _axes(name: str, x: Node, s: Any, dim: Any) -> tuple[list[int], list[int | N
                 f"Got shape with {len(given)} values but input tensor only has {rank} dimensions."
             )
     else:
-        axes = [wrap_dim(int(d), rank) for d in dim]
+        dims = (dim,) if isinstance(dim, int) else dim
+        axes = [wrap_dim(int(d), rank) for d in dims]
         given = None if s is None else list(s)
         if len(set(axes)) != len(axes):
             raise RuntimeError("FFT dims must be unique")
