@@ -33,6 +33,7 @@ def _node(name: str, x: Tensor, complex_: bool) -> Node:
 
 def _axes(name: str, x: Node, s: Any, dim: Any) -> tuple[list[int], list[int | None]]:
     """The axes, from the front, and the sizes asked for."""
+    s = (s,) if isinstance(s, int) else s
     rank = len(x.shape)
     if dim is None:
         given = None if s is None else list(s)
