@@ -177,6 +177,8 @@ def _tensor_difference(expected: torch.Tensor, got: Any, values: bool) -> str | 
 def as_array(x: Any) -> np.ndarray:
     """A tensor of either side as an array that NumPy computes with."""
     x = x.detach()
+    if isinstance(x, tf.Tensor) and x.layout is not tf.strided:
+        x = x.to_dense()
     if isinstance(x, torch.Tensor):
         x = x.to_dense() if x.layout is not torch.strided else x
         x = torch.zeros_like(x, memory_format=torch.contiguous_format) if x._is_zerotensor() else x

@@ -192,7 +192,7 @@ def is_complex(input: Tensor) -> bool:
 
 
 def _caster(name: str, dtype: DType) -> None:
-    def apply(self: Tensor) -> Tensor:
+    def apply(self: Tensor, memory_format: object = None) -> Tensor:
         return self.to(dtype)
 
     apply.__doc__ = f"This tensor as {dtype.name}."
