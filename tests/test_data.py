@@ -21,6 +21,7 @@ from twofold.utils.data import (
     DataLoader,
     Dataset,
     IterableDataset,
+    PackedList,
     RandomSampler,
     SequentialSampler,
     StackDataset,
@@ -507,3 +508,69 @@ def test_arguments_are_checked():
     assert len(loader) == 2 and len(DataLoader([1, 2, 3], batch_sampler=[[0], [2]])) == 2
     assert contents(DataLoader([1, 2, 3], batch_sampler=[[0], [2]])) == [[1], [3]]
     assert [plain(x) for x in DataLoader([5, 6], batch_size=None)] == [5, 6]
+
+
+# Memory and time.
+
+
+class Names(Dataset):
+    """Gives, last, how much memory the process that reads has that no other has, in bytes."""
+
+    def __init__(self, names) -> None:
+        self.names = names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> int:
+        assert self.names[index] == f"folder/picture number {index}.png"
+        if index < len(self.names) - 1:
+            return 0
+        with open("/proc/self/smaps_rollup") as file:
+            return next(int(x.split()[1]) for x in file if x.startswith("Private_Dirty")) << 10
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps_rollup"), reason="needs Linux's counts")
+def test_packed_texts_do_not_multiply():
+    texts = [f"folder/picture number {i}.png" for i in range(200_000)]
+    packed = PackedList(texts)
+    assert list(packed[:3]) == texts[:3] and packed[-1] == texts[-1] and len(packed) == 200_000
+    assert repr(packed).startswith("PackedList of 200000 items in")
+    with pytest.raises(IndexError, match="index 200000 is out of range"):
+        packed[200_000]
+
+    def worst(names):
+        order = BatchSampler(SequentialSampler(names), 10_000, False)
+        loader = DataLoader(Names(names), batch_sampler=order, num_workers=1, collate_fn=max)
+        return max(loader)
+
+    assert worst(packed) < worst(texts) - 8_000_000
+
+
+def test_items_of_a_packed_list_are_made_anew():
+    items = [("a", 1), {"b": [2]}, None, "ünï", 2.5]
+    packed = PackedList(items)
+    assert list(packed) == items
+    packed[1]["b"].append(3)
+    assert packed[1] == {"b": [2]}
+
+
+class Slow(Dataset):
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> int:
+        time.sleep(0.02)
+        return index
+
+
+def test_the_share_of_time_waited_is_told():
+    loader = DataLoader(Slow(), batch_size=1)
+    assert loader.wait_share == 0
+    for _ in loader:
+        pass
+    assert loader.wait_share > 0.9
+    loader = DataLoader(range(4))
+    for _ in loader:
+        time.sleep(0.02)
+    assert loader.wait_share < 0.3

@@ -20,11 +20,11 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("engine",),
     (
         "anomaly", "autograd_api", "autograd_function", "capture", "creation", "custom_function",
-        "explanation", "functional", "functions", "gradcheck", "indexing", "printing", "replay",
-        "random", "settings", "tensor", "windows",
+        "explanation", "functional", "functions", "gradcheck", "indexing", "interchange",
+        "printing", "random", "replay", "settings", "tensor", "windows",
     ),
     ("amp", "fft", "linalg", "nn", "signal", "special", "sparse", "utils"),
-    ("distributions", "func", "optim", "serialization"),
+    ("array_api", "distributions", "func", "optim", "serialization"),
     (
         "caffe", "cli", "deploy", "distributed", "hub", "keras", "models", "onnx", "static",
         "run", "summary",
@@ -97,7 +97,7 @@ def test_imports_go_down(path: Path) -> None:
 def test_every_import_is_at_the_top() -> None:
     """No import of anything is hidden inside a function, save of what is optional."""
     optional = {
-        "matplotlib", "mlxtend", "PIL", "tqdm", "torch", "jax", "onnx", "cupy", "nvidia",
+        "einops", "matplotlib", "mlxtend", "PIL", "tqdm", "torch", "jax", "onnx", "cupy", "nvidia",
     }  # fmt: skip
     wrong = []
     for path in FILES:

@@ -12,6 +12,7 @@ from . import (
     custom_function,
     gradcheck,
     indexing,
+    interchange,
     printing,
     settings,
 )
@@ -101,7 +102,7 @@ autograd.__getattr__ = _autograd_later  # type: ignore[method-assign]
 
 _LATER = {
     "nn": "nn", "optim": "optim", "utils": "utils", "serialization": "serialization",
-    "models": "models",
+    "models": "models", "array_api": "array_api",
     "save": "serialization", "load": "serialization", "explain": "explanation",
     "func": "func", "vmap": "func", "distributions": "distributions",
     "linalg": "linalg", "fft": "fft", "signal": "signal", "special": "special",
@@ -125,6 +126,20 @@ _LATER = {
         "triplet_margin_loss".split(), "nn.functional",
     ),
 }  # fmt: skip
+
+
+def _array_namespace(self: Tensor, /, *, api_version: str | None = None) -> _Any:
+    """The module with the functions of the Python array API standard."""
+    module = _import_module(".array_api", __name__)
+    known = ("2021.12", "2022.12", "2023.12", module.__array_api_version__)
+    if api_version is not None and api_version not in known:
+        raise ValueError(
+            f"[__array_namespace__] versions are {', '.join(known)}; got {api_version}"
+        )
+    return module
+
+
+Tensor.__array_namespace__ = _array_namespace  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> _Any:

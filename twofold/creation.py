@@ -430,22 +430,3 @@ def from_file(
     mode: Any = "r+" if shared else "c"
     mapped = np.memmap(filename, dtype.storage, mode, shape=(size,))
     return from_numpy(np.asarray(mapped))
-
-
-@method("__dlpack__")
-def _dlpack(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-    if self.requires_grad:
-        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-    return self.numpy().__dlpack__(*args, **kwargs)
-
-
-@method("__dlpack_device__")
-def _dlpack_device(self: Tensor) -> tuple[int, int]:
-    return (1, 0)
-
-
-@function()
-def from_dlpack(source: Any) -> Tensor:
-    """A tensor on the memory of another library's array, by the DLPack protocol."""
-    array = np.from_dlpack(source)
-    return from_numpy(array)

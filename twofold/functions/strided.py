@@ -16,7 +16,7 @@ from ..ops import index as ix
 from ..ops import movement as mv
 from ..ops.elementwise import constant
 from ..tensor import Tensor, from_stored, wrap
-from ..windows import contiguous_strides
+from ..windows import contiguous_strides, strided
 from ._registry import both, function, method
 from .shape import shape_args
 
@@ -52,40 +52,6 @@ def _checked(x: Tensor, size: Any, stride: Any, offset: int | None) -> tuple[Any
     return size, stride, offset
 
 
-def _nested(flat: Tensor, offset: int, steps: list[tuple[int, int]]) -> Tensor | None:
-    """`steps` (extent, stride), the widest first, as slices of a vector cut into rows; None where
-    rows overlap or are cut short."""
-    n = flat.numel()
-    if not steps:
-        return flat[offset]
-    extent, stride = steps[0]
-    if len(steps) == 1:
-        return flat[offset : offset + (extent - 1) * stride + 1 : stride]
-    inside = sum((k - 1) * s for k, s in steps[1:])
-    if stride == 0 or n % stride or offset % stride + inside >= stride:
-        return None
-    rows = flat.view(n // stride, stride)[offset // stride : offset // stride + extent]
-    parts = _nested_rows(rows, offset % stride, steps[1:])
-    return parts
-
-
-def _nested_rows(rows: Tensor, offset: int, steps: list[tuple[int, int]]) -> Tensor | None:
-    lead = tuple(rows.shape[:-1])
-    n = rows.shape[-1]
-    extent, stride = steps[0]
-    if len(steps) == 1:
-        return rows[..., offset : offset + (extent - 1) * stride + 1 : stride]
-    inside = sum((k - 1) * s for k, s in steps[1:])
-    if stride == 0 or n % stride or offset % stride + inside >= stride:
-        return None
-    try:
-        cut = rows.view(*lead, n // stride, stride)
-    except RuntimeError:
-        return None
-    cut = cut[..., offset // stride : offset // stride + extent, :]
-    return _nested_rows(cut, offset % stride, steps[1:])
-
-
 def _positions(size: Sequence[int], stride: Sequence[int], offset: int) -> Node:
     at = np.full((1,) * len(size), offset, np.int64)
     for axis, (n, s) in enumerate(zip(size, stride)):
@@ -108,17 +74,11 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     """
     size, stride, offset = _checked(input, size, stride, storage_offset)
     flat = _whole(input)
-    order = sorted(
-        (a for a in range(len(size)) if size[a] != 1 and stride[a] != 0),
-        key=lambda a: (-stride[a], -size[a]),
-    )
-    if 0 not in size:
-        found = _nested(flat, offset, [(size[a], stride[a]) for a in order])
-        if found is not None:
-            places = sorted(range(len(order)), key=lambda i: order[i])
-            found = found.permute(*places) if len(places) > 1 else found
-            kept = [size[a] if a in order else 1 for a in range(len(size))]
-            return found.reshape(kept).expand(size)
+    window = None if 0 in size else strided(flat.numel(), offset, size, stride)
+    if window is not None:
+        for op, attrs in window:
+            flat = flat._view(op, attrs)
+        return flat
     at = ix.checked(_positions(size, stride, offset), max(flat.numel(), 1), 0, "index")
     return wrap(ix.gather(flat._node(), [at]))
 

@@ -12,6 +12,7 @@ from .dataset import (
     random_split,
 )
 from .loader import DataLoader
+from .packed import PackedList
 from .sampler import (
     BatchSampler,
     RandomSampler,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -31,7 +32,8 @@ class DataLoader(Generic[T]):
     `pin_memory`, `pin_memory_device` and `in_order` are taken for the sake of PyTorch's programs;
     they change nothing.
 
-    Errors of a data set keep their class and carry a note that names the sample.
+    Errors of a data set keep their class and carry a note that names the sample. `wait_share` tells
+    how much of the time of an epoch the program waited for batches.
 
     >>> for batch in DataLoader(range(5), batch_size=2):
     ...     print(batch)
@@ -172,6 +174,15 @@ class DataLoader(Generic[T]):
         self._resume = state if state["epoch"] is not None else None
         self._position = None
 
+    @property
+    def wait_share(self) -> float:
+        """The share, from 0 to 1, of the latest epoch's time that the program waited for batches:
+        near 0 the loader keeps up; near 1 more workers, or less work for a sample, would help."""
+        epoch = self._position
+        if epoch is None or epoch.began is None:
+            return 0.0
+        return epoch.waited / max(epoch.latest - epoch.began, 1e-9)
+
     def _job(self) -> Job:
         return Job(self.dataset, self.collate_fn, self._streamed, self.batch_size, self.drop_last)
 
@@ -194,6 +205,8 @@ class _Epoch(Iterator[Any]):
     def __init__(self, loader: DataLoader[Any], resume: Mapping[str, Any] | None) -> None:
         self.loader = loader
         self.finished = False
+        self.began: float | None = None
+        self.waited, self.latest = 0.0, 0.0
         given = resume["epoch"] if resume is not None else None
         self.seed: int = draw_seed(loader.generator) if given is None else given["seed"]
         self.position: int = 0 if given is None else given["position"]
@@ -252,6 +265,17 @@ class _Epoch(Iterator[Any]):
     def __next__(self) -> Any:
         if self.finished:
             raise StopIteration
+        asked = time.perf_counter()
+        if self.began is None:
+            self.began = asked
+        try:
+            return self._take()
+        finally:
+            self.latest = time.perf_counter()
+            self.waited += self.latest - asked
+
+    def _take(self) -> Any:
+        """The next batch. StopIteration after the last."""
         try:
             batch = self._read() if self.workers is None else self._receive(self.workers)
         except (StopIteration, EndOfStream):
