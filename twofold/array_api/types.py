@@ -119,9 +119,9 @@ def finfo(type: Any, /) -> FInfo:
     if dtype.kind not in ("float", "complex") or dtype is dtypes.bfloat16:
         raise TypeError(message("finfo", "a floating-point dtype is needed", dtype))
     found = np.finfo(dtype.storage)
-    numbers = (found.eps, found.max, found.min, found.smallest_normal)
+    eps, high, low = float(found.eps), float(found.max), float(found.min)
     real = dtypes.from_numpy(np.dtype(f"float{found.bits}"))
-    return FInfo(int(found.bits), *map(float, numbers), real)
+    return FInfo(int(found.bits), eps, high, low, float(found.smallest_normal), real)
 
 
 def iinfo(type: Any, /) -> IInfo:

@@ -25,7 +25,7 @@ def register_einops() -> None:
     if any(c.framework_name == "twofold" for c in _backends.AbstractBackend.__subclasses__()):
         return
 
-    class TwofoldBackend(_backends.AbstractBackend):  # type: ignore[misc]
+    class TwofoldBackend(_backends.AbstractBackend):
         """What einops asks of a library of arrays."""
 
         framework_name = "twofold"
