@@ -151,8 +151,7 @@ def _run(
         taken = default_generator.offset - words
         if taken:
             _draw(nodes, known, whole, size, words, taken, randomness)
-        order = dependents(nodes, known)
-        for node in order:
+        for node in dependents(nodes, known):
             whole[id(node)] = _on_batch(node, whole, size)
     found = []
     for node, d in zip(nodes, broadcast(_as_tree(out_dims), result)):

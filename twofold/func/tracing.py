@@ -7,6 +7,7 @@ is then built anew, op by op, on the whole batch. `rebuild` does the same on nod
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -83,7 +84,7 @@ def rebuild(roots: Sequence[Node], pairs: Sequence[tuple[Node, Node]]) -> list[N
         link = node.target
         inputs = tuple(made.get(id(x), x) for x in node.inputs)
         if node.inputs:
-            new = recorded(node, lambda op=node.op, xs=inputs, a=node.attrs: make(op, xs, a))
+            new = recorded(node, partial(make, node.op, inputs, node.attrs))
         else:
             new = leaf(node.value, node.type, node.requires_grad, scalar=True)
         if link.__class__ is Link:

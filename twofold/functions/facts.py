@@ -162,4 +162,4 @@ def _missing(self: Tensor, name: str) -> Any:
     raise AttributeError(text, name=name, obj=self)
 
 
-Tensor.__getattr__ = _missing
+Tensor.__getattr__ = _missing  # type: ignore[method-assign]

@@ -283,7 +283,9 @@ def histogramdd(
             f"torch.histogramdd: expected {d} sequences of bin edges for a {d}-dimensional "
             f"histogram but got {len(each)}"
         )
-    limits = [None] * d if range is None else [range[2 * k : 2 * k + 2] for k in np.arange(d)]
+    limits = (
+        [None] * d if range is None else [range[2 * k : 2 * k + 2] for k in np.arange(d).tolist()]
+    )
     edges = [_edges(points[:, k], each[k], limits[k], input.dtype) for k in np.arange(d)]
     weights = None if weight is None else weight.detach()._held().reshape(-1)
     at = np.zeros(len(points), np.int64)

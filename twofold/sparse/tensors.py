@@ -97,7 +97,7 @@ class SparseTensor(Tensor):
         return self._held_values.is_leaf
 
     @property
-    def grad(self) -> Any:  # type: ignore[override]
+    def grad(self) -> Any:
         """The gradient of the values, at their places."""
         g = self._held_values.grad
         return None if g is None else self._with_values(g)
@@ -380,7 +380,7 @@ class CSRTensor(SparseTensor):
 
 
 def _rebuilt(cls: type, state: dict[str, Any]) -> Any:
-    new = object.__new__(cls)
+    new: Any = object.__new__(cls)
     new.__dict__.update(state)
     return new
 

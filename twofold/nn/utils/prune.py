@@ -59,7 +59,7 @@ class BasePruningMethod:
             container._tensor_name = name
             container.add_pruning_method(method)
             _forget(module, name)
-            method = container  # type: ignore[assignment]
+            method = container
             scores = scores.detach()
         mask = method.compute_mask(scores, default)
         module.register_buffer(name + "_mask", mask)
