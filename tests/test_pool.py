@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -68,3 +70,25 @@ def test_a_forked_child_computes() -> None:
     child.join(timeout=60)
     assert np.array_equal(got, expected)
     assert child.exitcode == 0
+
+
+_LEAVES = """
+import threading, time
+import twofold as tf
+
+def work():
+    while True:
+        (tf.randn(300, 300) @ tf.randn(300, 300)).sum().item()
+
+for _ in range(2):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.7)
+print("leaving", flush=True)
+"""
+
+
+def test_a_process_ends_while_other_threads_run_plans() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LEAVES], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0 and done.stdout == "leaving\n", done.stderr

@@ -57,6 +57,11 @@ def add_arguments(parser: Parser) -> None:
         help=f"seed of all random numbers (default {DEFAULTS.seed})",
     )  # fmt: skip
     digits.add_argument(
+        "--validate", action="store_true", default=None,
+        help="test on 500 of the 4,000, from which nothing is learned, and leave the 1,000 alone:\n"
+        "to choose settings by",
+    )  # fmt: skip
+    digits.add_argument(
         "--out", type=Path, metavar="FOLDER",
         help="where to save; a new folder runs/digits, runs/digits-2, ... by default",
     )  # fmt: skip
@@ -159,7 +164,8 @@ def _conclude(training: Run) -> None:
     wrong = draw_mistakes(training.held_images, training.held_labels, probabilities, sheet)
     count = len(training.held_labels)
     result = styled(f"{100 * (1 - wrong / count):.2f} %", "bold")
-    print(f"{label('accuracy')}{result} of the held-out digits ({wrong} of {count:,} wrong)")
+    held = "validation" if training.settings.validate else "held-out"
+    print(f"{label('accuracy')}{result} of the {held} digits ({wrong} of {count:,} wrong)")
     print(f"{label('saved')}{training.path}")
     print(f"{label('')}{curves}")
     print(f"{label('')}{sheet}")

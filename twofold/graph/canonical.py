@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from ..dtypes import DType
 from .node import Node, is_given, postorder
 
-_PLAIN = (int, float, str, bytes, bool, type(None), DType)
+_PLAIN = frozenset((int, float, str, bytes, bool, type(None), DType))
 
 
 def canonical(roots: Sequence[Node]) -> tuple[bytes, list[Node]] | None:
@@ -38,4 +38,7 @@ def canonical(roots: Sequence[Node]) -> tuple[bytes, list[Node]] | None:
 
 
 def _is_plain(attrs: tuple) -> bool:
-    return all(_is_plain(a) if type(a) is tuple else isinstance(a, _PLAIN) for a in attrs)
+    for a in attrs:
+        if type(a) not in _PLAIN and not (type(a) is tuple and _is_plain(a)):
+            return False
+    return True

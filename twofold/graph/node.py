@@ -365,20 +365,22 @@ def postorder(roots: Iterable[Node], pending_only: bool = False) -> list[Node]:
     value count as leaves."""
     order: list[Node] = []
     seen: set[int] = set()
-    stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(list(roots))]
+    stack: list[Node | None] = [*reversed(list(roots))]
     while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
+        node = stack.pop()
+        if node is None:  # all inputs of the one below are in order
+            order.append(stack.pop())  # type: ignore[arg-type]
             continue
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if not node.inputs or (pending_only and node.value is not None):
+        inputs = node.inputs
+        if not inputs or (pending_only and node.value is not None):
             order.append(node)
             continue
-        stack.append((node, True))
-        for x in reversed(node.inputs):
+        stack.append(node)
+        stack.append(None)
+        for x in inputs[::-1]:
             if id(x) not in seen:
-                stack.append((x, False))
+                stack.append(x)
     return order

@@ -47,12 +47,14 @@ class Pool:
             self._run(self._team, plan_address)
 
     def close(self) -> None:
-        """Send the threads home."""
-        if self._workers:
-            self._run(self._team, None)
-            for thread in self._workers:
-                thread.join()
-            self._workers = []
+        """Send the threads home, once the plan of another thread is through; later ones are walked
+        by their callers alone."""
+        with self.lock:
+            if self._workers:
+                self._run(self._team, None)
+                for thread in self._workers:
+                    thread.join()
+                self._workers = []
 
     def after_fork(self) -> None:
         """Start anew in a child process, which has none of the threads."""

@@ -19,6 +19,7 @@ FILE = "mnist_5k.csv.gz"
 SIDE = 28
 COUNT = 5000
 HELD_OUT = 1000
+VALIDATION = 500
 SPLIT_SEED = 0
 
 ROTATION = np.deg2rad(12)
@@ -57,11 +58,15 @@ def read_digits() -> tuple[np.ndarray, np.ndarray]:
     return images.astype(np.uint8).reshape(COUNT, SIDE, SIDE), labels
 
 
-def split_digits() -> tuple[WarpedDigits, np.ndarray, np.ndarray]:
-    """The digits to learn from, and the images and labels held out: always the same 1,000."""
+def split_digits(validate: bool = False) -> tuple[WarpedDigits, np.ndarray, np.ndarray]:
+    """The digits to learn from, and the images and labels held out: always the same 1,000. To
+    `validate`, a part of the others, while those 1,000 are left alone."""
     images, labels = read_digits()
     order = np.random.default_rng(SPLIT_SEED).permutation(COUNT)
-    held, rest = order[:HELD_OUT], order[HELD_OUT:]
+    if validate:
+        order = order[HELD_OUT:]
+    n = VALIDATION if validate else HELD_OUT
+    held, rest = order[:n], order[n:]
     return WarpedDigits(images[rest], labels[rest]), images[held], labels[held]
 
 
