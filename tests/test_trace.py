@@ -39,6 +39,7 @@ LEVELS = {
 }
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("level", range(7))
 def test_each_level_shows_its_own_and_all_below(
     level: int, capsys: pytest.CaptureFixture[str]
@@ -51,6 +52,7 @@ def test_each_level_shows_its_own_and_all_below(
             assert (mark in text) == (k <= level), mark
 
 
+@pytest.mark.native
 def test_code_is_shown_even_if_the_disk_knows_it(
     capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
