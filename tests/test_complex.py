@@ -15,6 +15,7 @@ from twofold import config, engine
 from twofold.gradcheck import gradcheck, gradgradcheck
 from twofold.graph import node as graph
 from twofold.ops.base import registry
+from twofold.serialization.safetensors import load_file, save_file
 
 RNG = np.random.default_rng(7)
 
@@ -285,3 +286,46 @@ def test_batching_rules(name: str) -> None:
     for k in range(3):
         alone = [engine.from_numpy(a[k]) for a in arrays]
         np.testing.assert_array_equal(whole[k], engine.to_numpy(graph.make(op, tuple(alone))))
+
+
+def test_random_numbers_have_both_parts() -> None:
+    tf.manual_seed(0)
+    z = tf.randn(4000, dtype=tf.complex128)
+    assert (
+        abs(z.abs().pow(2).mean().item() - 1) < 0.06 and abs(z.real.std().item() ** 2 - 0.5) < 0.05
+    )
+    u = tf.rand(100, dtype=tf.complex64)
+    assert u.real.min().item() >= 0 and u.imag.max().item() < 1
+    w = tf.nn.Linear(3, 2, dtype=tf.complex64)
+    assert w(tf.ones(1, 3, dtype=tf.complex64)).dtype is tf.complex64
+    assert w.weight.imag.abs().max().item() > 0
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad"])
+def test_optimizers_update_both_parts(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    start = np.array([1 + 2j, -0.5j])
+    found = []
+    for lib in (tf, torch):
+        w = lib.tensor(start, requires_grad=True)
+        options = {"momentum": 0.9} if name == "SGD" else {}
+        optimizer = getattr(lib.optim, name)([w], lr=0.1, **options)
+        for _ in range(4):
+            optimizer.zero_grad()
+            ((w - 1j).abs() ** 2).sum().backward()
+            optimizer.step()
+        found.append(w.detach().numpy())
+    np.testing.assert_allclose(*found, rtol=1e-10)
+
+
+def test_backward_of_a_complex_number_needs_a_gradient() -> None:
+    z = tf.tensor([1j], requires_grad=True)
+    with pytest.raises(RuntimeError, match="real scalar outputs but got ComplexFloat"):
+        z.sum().backward()
+
+
+def test_safetensors_hold_complex_numbers(tmp_path: Any) -> None:
+    save_file({"z": tf.tensor([1 + 2j])}, tmp_path / "z.safetensors")
+    assert load_file(tmp_path / "z.safetensors")["z"].tolist() == [1 + 2j]
+    with pytest.raises(TypeError, match="complex128"):
+        save_file({"z": tf.tensor([1j], dtype=tf.complex128)}, tmp_path / "w.safetensors")

@@ -105,7 +105,7 @@ _LATER = {
     "models": "models", "array_api": "array_api",
     "save": "serialization", "load": "serialization", "explain": "explanation",
     "func": "func", "vmap": "func", "distributions": "distributions",
-    "linalg": "linalg", "fft": "fft", "signal": "signal", "special": "special",
+    "linalg": "linalg", "amp": "amp", "fft": "fft", "signal": "signal", "special": "special",
     **dict.fromkeys("polygamma mvlgamma i0 igamma igammac".split(), "special.aliases"),
     "stft": "fft.spectrogram", "istft": "fft.spectrogram",
     **dict.fromkeys(

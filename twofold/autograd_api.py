@@ -13,7 +13,7 @@ from .graph.node import LEAF, Node, recorder
 from .ops import elementwise as ew
 from .ops import movement as mv
 from .ops.custom import identity
-from .tensor import Target, Tensor, broadcast_to, number, wrap
+from .tensor import NAMES, Target, Tensor, broadcast_to, number, wrap
 
 _names = itertools.count()
 
@@ -132,6 +132,11 @@ def _seed(output: Tensor, gradient: Tensor | None, i: int) -> Node:
     if gradient is None:
         if output.numel() != 1:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        if s.dtype.is_complex:
+            raise RuntimeError(
+                "grad can be implicitly created only for real scalar outputs but got "
+                f"{NAMES[s.dtype]}"
+            )
         return broadcast_to(ew.constant(1, s.dtype), s.shape)
     node = gradient._node()
     if node.structure.shape != s.shape:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from .. import dtypes, engine
 from ..dtypes import DType
 from ..graph.node import Node, leaf, make, recorder
 from ..graph.types import Type
+from ..ops import complex as cx
 from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..ops import philox
@@ -24,6 +26,7 @@ from ..ops.reduce import ANY
 from ..ops.scan import CUMSUM
 from ..tensor import Device, Tensor, broadcast_to, number, wrap
 from ._registry import both, function, method
+from .complex import view_as_real
 from .shape import shape_args
 
 _WORD = Type((), dtypes.int64)
@@ -206,13 +209,29 @@ def _float_dtype(name: str, dtype: DType | None) -> DType:
     return dtype
 
 
+def _by_parts(
+    name: str,
+    draw: Callable[..., Node],
+    shape: tuple[int, ...],
+    dtype: DType | None,
+    generator: Generator | None,
+    scale: float,
+) -> Node:
+    """Numbers drawn by `draw`; of a complex dtype, its parts times `scale`."""
+    if dtype is None or not dtype.is_complex:
+        return draw(shape, _float_dtype(name, dtype), generator)
+    real = dtype.to_real()
+    a, b = (ew.mul(draw(shape, real, generator), number(scale, real)) for _ in range(2))
+    return cx.complex_(a, b)
+
+
 @function()
 def rand(
     *size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Any = None,
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Uniform numbers on [0, 1)."""
-    node = uniform_node(shape_args(size), _float_dtype("rand", dtype), generator)
+    """Uniform numbers on [0, 1); of complex ones, both parts."""
+    node = _by_parts("rand", uniform_node, shape_args(size), dtype, generator, 1.0)
     return _finish(node, requires_grad, device)
 
 
@@ -221,8 +240,8 @@ def randn(
     *size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Any = None,
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Normal numbers of mean 0 and variance 1."""
-    node = normal_node(shape_args(size), _float_dtype("randn", dtype), generator)
+    """Normal numbers of mean 0 and variance 1; of complex ones, 1/2 for each part."""
+    node = _by_parts("randn", normal_node, shape_args(size), dtype, generator, math.sqrt(0.5))
     return _finish(node, requires_grad, device)
 
 
@@ -380,6 +399,9 @@ def uniform_(
         raise RuntimeError(
             f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}"
         )
+    if self.is_complex():
+        uniform_(view_as_real(self), a, b, generator=generator)
+        return self
     s = self._node().structure
     u = uniform_node(s.shape, _float_dtype("uniform_", s.dtype), generator)
     if (a, b) != (0, 1):
@@ -395,6 +417,9 @@ def normal_(
     """Fill with normal numbers."""
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    if self.is_complex():
+        normal_(view_as_real(self), 0.0, std * math.sqrt(0.5), generator=generator)
+        return self.add_(mean) if mean else self
     s = self._node().structure
     x = normal_node(s.shape, _float_dtype("normal_", s.dtype), generator)
     if (mean, std) != (0, 1):

@@ -21,6 +21,7 @@ from ..autograd_api import RemovableHandle, enable_grad, no_grad
 from ..creation import scalar_tensor, tensor
 from ..dtypes import DType, float32
 from ..engine import flush
+from ..functions.complex import view_as_complex, view_as_real
 from ..graph.modes import modes
 from ..graph.observe import Live, each_call
 from ..tensor import Tensor
@@ -192,11 +193,26 @@ class Optimizer:
         each_call(count)
         with no_grad():
             for group, p, state in todo:
-                grad = p.grad
-                self._update(group, p, -grad if group.get("maximize") else grad, state)
+                grad = -p.grad if group.get("maximize") else p.grad
+                if p.is_complex():
+                    self._update_parts(group, p, grad, state)
+                else:
+                    self._update(group, p, grad, state)
         return loss
 
     step = _with_hooks(step)
+
+    def _update_parts(
+        self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
+    ) -> None:
+        """Update complex parameters as pairs of real ones, which are views of their memory."""
+        parts = {k: view_as_real(v) if _is_complex(v) else v for k, v in state.items()}
+        before = dict(parts)
+        self._update(group, view_as_real(p), view_as_real(grad), parts)
+        for name, value in parts.items():
+            if value is not before.get(name):
+                is_pair = isinstance(value, Tensor) and value.shape == (*p.shape, 2)
+                state[name] = view_as_complex(value) if is_pair else value
 
     def _advance(self, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Count the step in a parameter's state."""
@@ -430,3 +446,7 @@ def decay_factor(group: dict[str, Any], state: dict[str, Any]) -> float:
 def decayed(grad: Tensor, p: Tensor, weight_decay: float) -> Tensor:
     """grad + weight_decay * p."""
     return grad + weight_decay * p if weight_decay else grad
+
+
+def _is_complex(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.is_complex()

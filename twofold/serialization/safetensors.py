@@ -42,9 +42,10 @@ _NAMES = {
     dtypes.bfloat16: "BF16",
     dtypes.float32: "F32",
     dtypes.float64: "F64",
+    dtypes.complex64: "C64",
 }
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
-_UNKNOWN = ("U16", "U32", "U64", "C64", "F4", "F6_E2M3", "F6_E3M2", "F8_E4M3", "F8_E5M2", "F8_E8M0")
+_UNKNOWN = ("U16", "U32", "U64", "F4", "F6_E2M3", "F6_E3M2", "F8_E4M3", "F8_E5M2", "F8_E8M0")
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ def write(
     for name, (array, dtype) in arrays.items():
         if not isinstance(name, str) or name == "__metadata__":
             raise TypeError(f"[save_file] a tensor's name must be text; got {name!r}")
+        if dtype not in _NAMES:
+            raise TypeError(f"[save_file] safetensors has no {dtype}; got it for {name!r}")
         header[name] = {
             "dtype": _NAMES[dtype],
             "shape": list(array.shape),
