@@ -208,7 +208,12 @@ class Optimizer:
         """Update complex parameters as pairs of real ones, which are views of their memory."""
         parts = {k: view_as_real(v) if _is_complex(v) else v for k, v in state.items()}
         before = dict(parts)
-        self._update(group, view_as_real(p), view_as_real(grad), parts)
+        pair = view_as_real(p)
+        self._update(group, pair, view_as_real(grad), parts)
+        made = self.state.pop(pair, None)  # by a method that begins its state as it updates
+        if made:
+            parts.update(made)
+            self.state[p] = state
         for name, value in parts.items():
             if value is not before.get(name):
                 is_pair = isinstance(value, Tensor) and value.shape == (*p.shape, 2)
