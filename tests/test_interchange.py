@@ -84,6 +84,20 @@ def test_the_namespace_of_the_standard():
         xp.add(x, 2.5)
 
 
+def test_the_extensions_of_the_standard():
+    xp = tf.ones(1).__array_namespace__()
+    a = xp.asarray([[4.0, 1.0], [1.0, 3.0]])
+    np.testing.assert_allclose(xp.linalg.solve(a, xp.asarray([1.0, 2.0])).numpy(), [1 / 11, 7 / 11])
+    np.testing.assert_allclose(xp.linalg.eigh(a).eigenvalues.sum().item(), 7, rtol=1e-6)
+    assert xp.linalg.trace(a).item() == 7
+    crossed = xp.linalg.cross(xp.eye(3)[:2], xp.asarray([0.0, 0.0, 1.0]))
+    assert crossed.tolist() == [[0, -1, 0], [1, 0, 0]]
+    wave = xp.fft.rfft(xp.ones(8), axis=0)
+    assert wave.real.tolist() == [8, 0, 0, 0, 0] and xp.fft.fftfreq(4, d=0.5).tolist() == [
+        0, 0.5, -1, -0.5,
+    ]  # fmt: skip
+
+
 def test_einops_works():
     einops = pytest.importorskip("einops")
     tf.utils.register_einops()

@@ -24,6 +24,7 @@ from ..dtypes import (
     int64,
     uint8,
 )
+from . import fft, linalg
 from .creation import (
     arange,
     asarray,

@@ -98,6 +98,8 @@ def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
         x, axis = x.reshape(-1), 0
     if isinstance(repeats, Tensor) and repeats.numel() == 1:
         repeats = int(repeats.item())
+    if x.shape[axis] == 0:
+        return x.clone()
     return f["repeat_interleave"](x, repeats, axis)
 
 
