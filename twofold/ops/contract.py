@@ -62,6 +62,11 @@ class Matmul(Op):
     def batch(
         self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
     ) -> Node:
+        """With one matrix b for all: more rows of one product."""
+        a, b = inputs
+        if not batched[1] and len(b.shape) == 2:
+            rows, k = a.shape[-2:]
+            return mv.reshape(matmul(mv.reshape(a, (size * rows, k)), b), (size, rows, b.shape[1]))
         a, b = (
             x if is_batched else mv.expand(x, (size, *x.shape))
             for x, is_batched in zip(inputs, batched)

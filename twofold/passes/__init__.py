@@ -16,6 +16,7 @@ from .expand import expand
 from .join import join
 from .layout import pull_permutes
 from .simplify import simplify
+from .sink import sink_reshapes
 from .transpose import transpose_products
 from .vectors import products_of_vectors
 
@@ -35,6 +36,7 @@ PASSES = (
     pull_permutes,
     expand,
     simplify,
+    sink_reshapes,
     transpose_products,
     simplify,
 )
