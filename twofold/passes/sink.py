@@ -23,7 +23,7 @@ Shape = tuple[int, ...]
 def sink_reshapes(roots: Sequence[Node]) -> list[Node]:
     """The roots with elementwise work moved before reshapes of products."""
     names = [op.name for op in registry.values() if op.kind == "elementwise" and op.name]
-    return rewrite(roots, {name: (_sink,) for name in names})
+    return rewrite(roots, dict.fromkeys(names, (_sink,)))
 
 
 def _sink(node: Node) -> Node | None:
