@@ -229,6 +229,8 @@ def _same_elsewhere(roots: list[Node]) -> Program | None:
         return None
     digest, leaves = form
     index = {id(n): i for i, n in enumerate(recorder.leaves)}
+    if any(id(n) not in index for n in leaves):
+        PARAMETER.reference()
     numbers = tuple(index[id(n)] for n in leaves)
     name = (config.current(), digest)
     found = _forms.get(name)
