@@ -24,7 +24,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "printing", "random", "replay", "settings", "tensor", "windows",
     ),
     ("amp", "fft", "linalg", "nn", "signal", "special", "sparse", "utils"),
-    ("array_api", "distributions", "func", "optim", "serialization"),
+    ("array_api", "distributions", "func", "fx", "optim", "serialization"),
     (
         "caffe", "cli", "deploy", "distributed", "hub", "keras", "models", "onnx", "static",
         "run", "summary",

@@ -442,3 +442,13 @@ def test_pooling_with_indices_and_data_parallel() -> None:
     net = nn.DataParallel(nn.Linear(3, 2))
     assert list(net.state_dict()) == ["module.weight", "module.bias"]
     assert net(tf.ones(1, 3)).shape == (1, 2)
+
+
+def test_a_replaced_module_or_parameter_keeps_its_place() -> None:
+    """Setting an attribute anew does not move it to the end, as with any dict."""
+    model = nn.Module()
+    model.a, model.b = nn.Linear(1, 1), nn.ReLU()
+    model.p, model.q = nn.Parameter(tf.ones(1)), nn.Parameter(tf.ones(1))
+    model.a, model.p = nn.Tanh(), nn.Parameter(tf.zeros(1))
+    assert [name for name, _ in model.named_children()] == ["a", "b"]
+    assert [name for name, _ in model.named_parameters()] == ["p", "q"]

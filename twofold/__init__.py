@@ -104,7 +104,7 @@ _LATER = {
     "nn": "nn", "optim": "optim", "utils": "utils", "serialization": "serialization",
     "models": "models", "array_api": "array_api",
     "save": "serialization", "load": "serialization", "explain": "explanation",
-    "func": "func", "vmap": "func", "distributions": "distributions",
+    "func": "func", "vmap": "func", "fx": "fx", "distributions": "distributions",
     "linalg": "linalg", "amp": "amp", "fft": "fft", "signal": "signal", "special": "special",
     **dict.fromkeys("polygamma mvlgamma i0 igamma igammac".split(), "special.aliases"),
     "stft": "fft.spectrogram", "istft": "fft.spectrogram",

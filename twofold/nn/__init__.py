@@ -1,7 +1,7 @@
 """torch.nn: modules, their functional forms, initialisation and tools for them."""
 
 from ..errors import explain_missing as _explain_missing
-from . import functional, init, modules, parameter, utils
+from . import functional, init, modules, parallel, parameter, utils
 from .modules import *
 from .parameter import (
     Buffer,

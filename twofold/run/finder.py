@@ -41,20 +41,20 @@ class Layered(ModuleType):
         self.__layers__ = tuple(layers)
 
     def __getattr__(self, name: str) -> Any:
+        missing = object()
+        value: Any = missing
         for layer in self.__layers__:
-            try:
-                value = getattr(layer, name)
-            except AttributeError:
-                continue
-            self.__dict__[name] = value
-            return value
-        if not name.startswith("__"):
-            below = sys.modules.get(f"{self.__name__}.{name}")
-            if below is None and find(f"{self.__name__}.{name}"):
-                below = importlib.import_module(f"{self.__name__}.{name}")
-            if below is not None:
-                return below
-        return explain_missing(self.__name__, dir(self))(name)
+            value = getattr(layer, name, missing)
+            if value is not missing:
+                break
+        below = f"{self.__name__}.{name}"
+        if isinstance(value, ModuleType) or (value is missing and name[:2] != "__"):
+            # A module may have layers of its own, or not be loaded yet.
+            value = importlib.import_module(below) if find(below) else value
+        if value is missing:
+            return explain_missing(self.__name__, dir(self))(name)
+        self.__dict__[name] = value
+        return value
 
     def __dir__(self) -> list[str]:
         names = {name for layer in self.__layers__ for name in dir(layer)}

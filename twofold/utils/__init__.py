@@ -10,8 +10,8 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    if name == "data":
-        return importlib.import_module(f"{__name__}.data")
+    if name in ("checkpoint", "data"):
+        return importlib.import_module(f"{__name__}.{name}")
     if name == "register_einops":
         return importlib.import_module(f"{__name__}.einops_backend").register_einops
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -283,7 +283,7 @@ class Module:
         if isinstance(value, Parameter):
             if parameters is None:
                 raise AttributeError("cannot assign parameters before Module.__init__() call")
-            self._forget(name)
+            self._forget(name, "_parameters")
             self.register_parameter(name, value)
         elif parameters is not None and name in parameters:
             if value is not None:
@@ -295,7 +295,7 @@ class Module:
         elif isinstance(value, Module):
             if own.get("_modules") is None:
                 raise AttributeError("cannot assign module before Module.__init__() call")
-            self._forget(name)
+            self._forget(name, "_modules")
             own["_modules"][name] = value
         elif own.get("_modules") is not None and name in own["_modules"]:
             if value is not None:
@@ -315,17 +315,18 @@ class Module:
             if name in own["_buffers"] and not isinstance(value, Buffer):
                 own["_buffers"][name] = value
             else:
-                self._forget(name)
+                self._forget(name, "_buffers")
                 self.register_buffer(name, value, getattr(value, "persistent", True))
         else:
             object.__setattr__(self, name, value)
 
-    def _forget(self, name: str) -> None:
-        """Let no kind of attribute but the one about to be set have this name."""
+    def _forget(self, name: str, kind: str) -> None:
+        """Let no attribute of another kind than the one about to be set have this name. One of the
+        same kind keeps its place in the order."""
         own = self.__dict__
         own.pop(name, None)
         for place in ("_parameters", "_buffers", "_modules"):
-            if place in own:
+            if place != kind and place in own:
                 own[place].pop(name, None)
         own["_non_persistent_buffers_set"].discard(name)
 

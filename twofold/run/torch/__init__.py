@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from ... import amp
+from .library import ops
 from .tensor_types import (
     BFloat16Tensor,
     BoolTensor,
@@ -15,3 +20,35 @@ from .tensor_types import (
     ShortTensor,
 )
 from .version import __version__
+
+autocast = amp.autocast
+
+
+def _assert(condition: Any, message: str) -> None:
+    """AssertionError with `message` unless `condition`."""
+    assert condition, message
+
+
+def _check(condition: bool, message: Callable[[], str] | None = None) -> None:
+    """RuntimeError with `message()` unless `condition`."""
+    if not condition:
+        raise RuntimeError(message() if message else "Expected condition to be True")
+
+
+def is_autocast_enabled(device_type: str = "cuda") -> bool:
+    """False: autocasting does nothing."""
+    return False
+
+
+def is_autocast_cpu_enabled() -> bool:
+    """False: autocasting does nothing."""
+    return False
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """True: results do not depend on threads or on chance."""
+    return True
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Nothing: there are no others."""

@@ -1,0 +1,1 @@
+"""`torch.onnx.operators`: empty, since nothing is exported."""

@@ -1,0 +1,1 @@
+"""What `torch.utils` has for programs written for PyTorch."""
