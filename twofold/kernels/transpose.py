@@ -58,9 +58,9 @@ def schedule(
         return []
     n_bytes = prod(outer) * rows * columns * dtype.itemsize
     whole = ALIGNMENT // dtype.itemsize
-    aligned = not y[0].offset % ALIGNMENT and not any(s % whole for s in y[1])
+    aligned = y[0].is_aligned and not any(s % whole for s in y[1])
     large = target is not None and 2 * n_bytes > target.l3_bytes
-    streamed = large and aligned and target.vector_bytes == ALIGNMENT
+    streamed = large and aligned and target is not None and target.vector_bytes == ALIGNMENT
     return [
         Launch(
             TransposeSpec(dtype, streamed),
