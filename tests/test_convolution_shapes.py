@@ -140,3 +140,41 @@ def test_threads_change_no_bits():
     for other in found[1:]:
         for one, two in zip(found[0], other):
             assert (one == two).all()
+
+
+FINISHED = [
+    ("conv1d", (2, 17, 20), (70, 17, 3), {"stride": 2}),
+    ("conv2d", (2, 3, 9, 10), (5, 3, 3, 3), {"padding": 1}),
+    ("conv2d", (2, 32, 20, 22), (48, 32, 3, 3), {"padding": 1}),
+    ("conv2d", (2, 32, 13, 11), (70, 16, 2, 3), {"padding": 1, "groups": 2}),
+    ("conv3d", (2, 4, 5, 6, 7), (20, 4, 3, 3, 2), {"padding": 1, "stride": 2}),
+    ("conv_transpose2d", (2, 16, 9, 10), (16, 20, 3, 3), {"padding": 1}),
+]
+
+
+@pytest.mark.parametrize("name, x, w, options", FINISHED, ids=str)
+def test_work_on_the_result_is_done_with_it_and_changes_no_bits(name, x, w, options):
+    rng = np.random.default_rng(0)
+    x, w = (tf.tensor(rng.standard_normal(s).astype(np.float32)) for s in (x, w))
+    convolve = getattr(F, name)
+    channels = convolve(x, w, **options).shape[1]
+    shape = (1, -1) + (1,) * (len(x.shape) - 2)
+    scale = tf.tensor(rng.standard_normal(channels).astype(np.float32)).reshape(shape)
+
+    def fused():
+        y = (convolve(x, w, **options) * scale + 1).relu()
+        return (y + convolve(x * 0.5, w, **options)).amax(1)
+
+    def apart():
+        parts = [convolve(x, w, **options), convolve(x * 0.5, w, **options)]
+        tf.eval(*parts)
+        y = (parts[0] * scale + 1).relu()
+        tf.eval(y)
+        z = y + parts[1]
+        tf.eval(z)
+        return z.amax(1)
+
+    found = tf.explain(fused, show=False)
+    assert (found.result.numpy() == apart().numpy()).all()
+    labels = [k.label for program in found.programs for k in program.kernels]
+    assert not {"relu", "add", "mul+add+relu"} & set(labels), labels

@@ -9,6 +9,7 @@ from llvmlite import ir
 from ..kernels.conv import TURN_BLOCK, ConvSpec, TurnedWeightsSpec, WeightsSpec
 from ..machine import Target
 from .build import I64, Words, i64, iota, kernel_function, loop, splat
+from .loops import LoopEmitter
 from .scalar import emit_const, emit_operation, load, memory_type, store
 from .transpose import turn
 
@@ -147,6 +148,7 @@ class _Emitter:
         self.x, self.weights, self.y = words.array(), words.array(), words.array()
         scratch = words.scratch(worker)
         self.w = {name: words.integer() for name in _WORDS}
+        self.finish = LoopEmitter(spec.finish, target, self.builder, words) if spec.finish else None
         self.element = memory_type(spec.dtype, 1)
         # Vectors of coordinates have a power of two of lanes; those past the tile go unused.
         self.wide = 1 << (spec.pixels - 1).bit_length()
@@ -165,6 +167,12 @@ class _Emitter:
             places.append(b.gep(scratch, [at], source_etype=ir.IntType(8)))
             at = b.add(at, b.mul(rows, i64(size)))
         self.x_at, self.y_at, *self.first = places
+        # With work to be done: numbers of the pixels along each axis, and a tile's sums.
+        self.digits = {}
+        for name in ("batch", "od", "oh", "ow"):
+            self.digits[name] = b.gep(scratch, [at], source_etype=ir.IntType(8))
+            at = b.add(at, b.mul(rows, i64(8)))
+        self.tile = b.gep(scratch, [at], source_etype=ir.IntType(8))
         # The zeros as a distance from x, in elements: buffers start on multiples of an element.
         apart = b.sub(b.ptrtoint(self.zeros, I64), b.ptrtoint(self.x, I64))
         self.zero_at = b.sdiv(apart, i64(self.spec.dtype.itemsize))
@@ -210,7 +218,12 @@ class _Emitter:
 
             def tile(i: ir.Value, _: list[ir.Value]) -> None:
                 sums = self._sums(i, x, zero_at, weights)
-                self._finish(sums, i, b.sub(high, b.add(low, i)), y_panel, left)
+                n_pixels = b.sub(high, b.add(low, i))
+                if self.finish is None:
+                    self._store(sums, i, n_pixels, y_panel, left)
+                else:
+                    first = b.add(b.mul(group, w["outputs"]), column)
+                    self._go_on(self.finish, sums, i, n_pixels, first, left)
 
             loop(b, i64(0), b.sub(high, low), i64(spec.pixels), [], tile, "tile")
 
@@ -240,6 +253,9 @@ class _Emitter:
                 b.store(b.trunc(first, I32), self._at(table, i, I32))
             b.store(x_at, self._at(self.x_at, i, I64))
             b.store(y_at, self._at(self.y_at, i, I64))
+            if self.finish is not None:
+                for name, table in self.digits.items():
+                    b.store(digits[name], self._at(table, i, I64))
             more = b.icmp_signed("<", b.add(i, i64(1)), count)
             carry = b.zext(more, I64)
             moved = []
@@ -398,7 +414,40 @@ class _Emitter:
             self.builder, "fma", args, [dtype] * 3, dtype, None, lanes, self.target
         )
 
-    def _finish(
+    def _go_on(
+        self,
+        finish: LoopEmitter,
+        sums: list[ir.Value],
+        i: ir.Value,
+        n_pixels: ir.Value,
+        first: ir.Value,
+        left: ir.Value,
+    ) -> None:
+        """What is done with a tile's sums, pixel by pixel; `first` is its first channel of y."""
+        b, spec = self.builder, self.spec
+        dtype, lanes = spec.dtype.compute, spec.lanes
+        element = memory_type(dtype, 1)
+        for k, value in enumerate(sums):
+            store(b, value, self._at(self.tile, i64(k * lanes), element), dtype, self.target)
+        axes = ("od", "oh", "ow")[5 - finish.kernel.n_outer :]
+
+        def pixel(r: ir.Value, _: list[ir.Value]) -> None:
+            at = b.add(i, r)
+            place = [b.load(self._at(self.digits[n], at, I64), typ=I64) for n in ("batch", *axes)]
+            row = b.sub(b.mul(r, i64(spec.columns)), first)
+            finish.bases[0] = self._at(self.tile, row, element)
+            for j in range(0, spec.columns, lanes):
+                here = (*place, b.add(first, i64(j)))
+                with b.if_else(b.icmp_signed(">=", left, i64(j + lanes))) as (full, edge):
+                    with full:
+                        finish.points(here, lanes, None)
+                    with edge:
+                        some = splat(b, b.sub(left, i64(j)), lanes)
+                        finish.points(here, lanes, b.icmp_signed("<", iota(lanes), some))
+
+        loop(b, i64(0), self._least(n_pixels, i64(spec.pixels)), i64(1), [], pixel, "finish")
+
+    def _store(
         self,
         sums: list[ir.Value],
         i: ir.Value,

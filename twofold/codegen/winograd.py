@@ -7,6 +7,7 @@ from llvmlite import ir
 from ..kernels.winograd import CHANNEL_BLOCK, POINTS, WinogradSpec, WinogradWeightsSpec
 from ..machine import Target
 from .build import POINTER, Words, i64, kernel_function, loop, splat
+from .loops import LoopEmitter
 from .scalar import emit_const, emit_operation, load, memory_type, store
 
 Vectors = list[ir.Value]
@@ -175,11 +176,14 @@ class _Emitter:
         scratch = words.scratch(worker)
         self.w = {name: words.integer() for name in _WORDS}
         w = self.w
+        self.finish = LoopEmitter(spec.finish, target, b, words) if spec.finish else None
         self.element = memory_type(spec.dtype, 1)
-        # Where inputs outside x are read, and outputs outside y are written.
+        # Where inputs outside x are read, and outputs outside y are written, or all of a tile's
+        # that something is to be done with.
         self.zeros = scratch
         self.waste = self._at(scratch, w["channels"])
-        self.inputs = self._at(self.waste, i64(spec.columns))
+        waste = spec.columns if self.finish is None else spec.m * spec.m * spec.lanes
+        self.inputs = self._at(self.waste, i64(waste))
         turned = b.mul(b.mul(w["block"], w["row"]), i64(spec.points))
         self.products = self._at(self.inputs, turned)
         self.places = b.alloca(ir.ArrayType(POINTER, spec.points))
@@ -321,10 +325,11 @@ class _Emitter:
         `column` on."""
         b, w, spec = self.builder, self.w, self.spec
         m, n, (image, row, first) = spec.m, spec.n, self._corner(t)
-        base = self._at(self.y, b.add(b.mul(image, w["yn"]), column))
-        rows = [b.add(row, i64(k)) for k in range(m)]
-        columns = [b.add(first, i64(k)) for k in range(m)]
-        self._list(base, rows, columns, "y", self.waste)
+        if self.finish is None:
+            base = self._at(self.y, b.add(b.mul(image, w["yn"]), column))
+            rows = [b.add(row, i64(k)) for k in range(m)]
+            columns = [b.add(first, i64(k)) for k in range(m)]
+            self._list(base, rows, columns, "y", self.waste)
         plane = b.mul(w["block"], i64(spec.columns))
         left = self._least(b.sub(w["outputs"], column), i64(spec.columns))
         source = self._at(self.products, b.mul(at, i64(spec.columns)))
@@ -339,7 +344,36 @@ class _Emitter:
                 square.append(line)
             turned = self.arithmetic.squared(square, "outputs")
             for k, value in enumerate(v for line in turned for v in line):
-                place = self._at(b.load(self._place(k), typ=POINTER), j)
+                if self.finish is None:
+                    place = self._at(b.load(self._place(k), typ=POINTER), j)
+                else:
+                    place = self._at(self.waste, i64(k * spec.lanes))
                 store(b, value, place, spec.dtype, self.target)
+            if self.finish is not None:
+                self._go_on(self.finish, image, row, first, b.add(column, j))
 
         loop(b, i64(0), left, i64(spec.lanes), [], vector, "vector")
+
+    def _go_on(
+        self,
+        finish: LoopEmitter,
+        image: ir.Value,
+        top: ir.Value,
+        left: ir.Value,
+        channel: ir.Value,
+    ) -> None:
+        """What is done with a tile's outputs of one vector of channels, pixel by pixel."""
+        b, w, spec = self.builder, self.w, self.spec
+        m, lanes = i64(spec.m), i64(spec.lanes)
+        depth = [i64(0)] * (finish.kernel.n_outer - 4)
+
+        def row(i: ir.Value, _: Vectors) -> None:
+            def column(j: ir.Value, _: Vectors) -> None:
+                at = b.sub(b.mul(b.add(b.mul(i, m), j), lanes), channel)
+                finish.bases[0] = self._at(self.waste, at)
+                place = (image, *depth, b.add(top, i), b.add(left, j), channel)
+                finish.points(place, spec.lanes, None)
+
+            loop(b, i64(0), self._least(m, b.sub(w["ow"], left)), i64(1), [], column, "column")
+
+        loop(b, i64(0), self._least(m, b.sub(w["oh"], top)), i64(1), [], row, "row")

@@ -14,7 +14,9 @@ from math import gcd, prod
 
 from ..dtypes import DType
 from ..machine import Target
+from .finish import Finish, finish_words
 from .launch import Array, Buffer, Launch, Scratch
+from .loops import LoopKernel
 
 Three = tuple[int, int, int]
 
@@ -52,7 +54,8 @@ class ConvSpec:
 
     `padded` says that the kernel may reach over the input's edges. `batch_first` makes neighbouring
     pixels of a tile those at one place of neighbouring images, so that what lies outside the input
-    lies outside for all of them, and is passed over.
+    lies outside for all of them, and is passed over. With `finish` the sums stay in the thread's
+    scratch: it reads them as operand 0, and writes all that is kept.
     """
 
     dtype: DType
@@ -61,6 +64,7 @@ class ConvSpec:
     lanes: int
     padded: bool = True
     batch_first: bool = False
+    finish: LoopKernel | None = None
 
     @property
     def columns(self) -> int:
@@ -124,6 +128,32 @@ def tile(dtype: DType, outputs: int, target: Target) -> ConvSpec:
             choices.append((round(used * latency / cost, 2), columns, -vectors, pixels, lanes))
     _, _, vectors, pixels, lanes = max(choices)
     return ConvSpec(dtype, pixels, -vectors, lanes)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a result of this shape (N, *S, O) lies, or what is done with it instead of keeping
+    it."""
+
+    at: Array
+    shape: tuple[int, ...]
+    finish: Finish | None = None
+
+    def words(
+        self, unused: Array
+    ) -> tuple[LoopKernel | None, Array, list[Array | int], list[Buffer], tuple[Buffer, ...]]:
+        """The map of the finish, the array to write to, the finish's words, and the buffers read
+        and written; `unused` stands for an array that is not written."""
+        if self.finish is None:
+            return None, self.at, [], [], (self.at.buffer,)
+        strides = (0,) * (len(self.shape) - 1) + (1,)
+        kernel, words = finish_words(self.finish, (unused, strides), self.shape)
+        reads, writes = self.finish.touched()
+        return kernel, unused, words, reads, tuple(writes)
+
+    def moved(self, elements: int, dtype: DType) -> Output:
+        """The result from an element further on."""
+        return replace(self, at=moved(self.at, elements, dtype))
 
 
 @dataclass(frozen=True)
@@ -201,7 +231,13 @@ def _turned(g: Geometry, w: Weights) -> tuple[int, ...] | None:
 
 
 def schedule(
-    g: Geometry, x: Array, w: Weights, y: Array, dtype: DType, target: Target, threads: int
+    g: Geometry,
+    x: Array,
+    w: Weights,
+    y: Output,
+    dtype: DType,
+    target: Target,
+    threads: int,
 ) -> list[Launch]:
     """Launches of a direct convolution: packing the weights, then the tiles."""
     if not g.batch * prod(g.counts) * g.outputs:
@@ -228,7 +264,10 @@ def schedule(
     item_bytes = dtype.itemsize
     zero_bytes = -(-zeros * item_bytes // 64) * 64
     rows = block + 64
-    scratch = Scratch(zero_bytes + rows * (3 * 4 + 2 * 8))
+    kernel, to, more, reads, writes = y.words(x)
+    spec = replace(spec, finish=kernel)
+    sums = spec.pixels * spec.columns * dtype.compute.itemsize
+    scratch = Scratch(zero_bytes + rows * (3 * 4 + 2 * 8) + (4 * 8 * rows + sums) * bool(kernel))
     words = [
         zeros, zero_bytes, rows, pixels, block, pixel_items, g.outputs, panels, panel_block,
         panel_items, g.channels, merges, g.batch, *g.counts, *g.sizes, *g.kernel, *g.stride,
@@ -237,11 +276,11 @@ def schedule(
     launches.append(
         Launch(
             spec,
-            [x, Array(packed), y, scratch, *words],
+            [x, Array(packed), to, scratch, *words, *more],
             items=items,
             grain=items if g.flops < 200_000 else max(1, items // (threads * 8)),
-            reads=(x.buffer, packed),
-            writes=(y.buffer,),
+            reads=(x.buffer, packed, *reads),
+            writes=writes,
             flops=g.flops,
             n_bytes=touched(g) * item_bytes,
             label="conv",

@@ -11,7 +11,7 @@ from ..errors import InternalError
 from ..machine import Target
 from . import conv, transpose, winograd
 from .affine import contiguous
-from .conv import Geometry, Three, Weights, moved, residues
+from .conv import Geometry, Output, Three, Weights, moved, residues
 from .launch import Array, Buffer, Launch
 
 Input = tuple[Array, tuple[int, ...]]
@@ -76,7 +76,7 @@ def forward(
     attrs: tuple,
     x: Input,
     w: Input,
-    y: Array,
+    y: Output,
     dtype: DType,
     target: Target,
     threads: int,
@@ -110,13 +110,14 @@ def backward_input(
     attrs: tuple,
     g: Input,
     w: Input,
-    y: Array,
+    y: Output,
     dtype: DType,
     target: Target,
     threads: int,
 ) -> list[Launch]:
     """Launches of a transposed convolution of g with w: one convolution for each residue of the
-    position by the stride. `shapes` are those of g, w and y."""
+    position by the stride (so that only without strides something can be done with the result as
+    soon as it is there). `shapes` are those of g, w and y."""
     g_shape, w_shape, y_shape = shapes
     _, stride, padding, dilation, groups = attrs
     g_at, g_strides, launches = channels_adjacent(g_shape, g, dtype, threads)
@@ -155,13 +156,13 @@ def backward_input(
         weights = Weights(moved(w[0], first, dtype), (o * channels, c, *back, o))
         place = sum(r.offset * n for r, n in zip(found, y_strides[1:]))
         launches += _schedule(
-            geometry, g_at, weights, moved(y, place, dtype), dtype, target, threads
+            geometry, g_at, weights, y.moved(place, dtype), dtype, target, threads
         )
     return launches
 
 
 def _schedule(
-    g: Geometry, x: Array, w: Weights, y: Array, dtype: DType, target: Target, threads: int
+    g: Geometry, x: Array, w: Weights, y: Output, dtype: DType, target: Target, threads: int
 ) -> list[Launch]:
     """The launches of one geometry."""
     spec = winograd.choice(g, dtype, target)

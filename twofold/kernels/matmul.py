@@ -23,9 +23,9 @@ from .. import dtypes
 from ..dtypes import DType
 from ..machine import Target
 from .affine import contiguous
+from .finish import Finish, Strided, finish_words
 from .launch import Array, Buffer, Launch, Scratch
-from .loop_transform import transform
-from .loops import Access, LoopKernel
+from .loops import LoopKernel
 
 K_BLOCK = 512
 """Steps of k in one block, at most a quarter more: sums are then seldom loaded and stored. Twice as
@@ -98,19 +98,6 @@ class Blocks:
     rows: int
     panels: int
     k: int
-
-
-Strided = tuple[Array, Sequence[int]]
-
-
-@dataclass(frozen=True)
-class Finish:
-    """Elementwise work on a product: a map over (*batch, row, column) that reads the sums as
-    operand 0, and where its other operands lie."""
-
-    kernel: LoopKernel
-    arrays: Sequence[Strided]
-    words: Sequence[int]
 
 
 def schedule(
@@ -204,12 +191,13 @@ def _launch(
     n_bytes = copies * (m * k + k * n + (m * n if c else 0)) * dtype.itemsize
     kernel = None
     if finish is not None:
-        kernel, words = _finish_words(finish, c, (copies, m, n), shape)
+        # Where sums are not kept, operand 0 is one tile, whose place the kernel knows.
+        first = c if c else (finish.arrays[0][0], (0, shape.columns, 1))
+        kernel, words = finish_words(finish, first, (copies, m, n))
         args += words
-        written = {t.access.operand for t in kernel.stages[0].stores}
-        for i, (array, _) in enumerate(finish.arrays):
-            (writes if i + 1 in written else reads).append(array.buffer)
-            n_bytes += copies * m * n * kernel.operands[i + 1].itemsize
+        more = finish.touched()
+        reads, writes = reads + more[0], writes + more[1]
+        n_bytes += copies * m * n * sum(d.itemsize for d in kernel.operands[1:])
     return Launch(
         MatmulSpec(dtype, sums, shape.rows, *modes, c is not None, kernel),
         args,
@@ -220,23 +208,6 @@ def _launch(
         flops=flops,
         n_bytes=n_bytes,
     )
-
-
-def _finish_words(
-    finish: Finish, c: Strided | None, extents: tuple[int, int, int], shape: Tile
-) -> tuple[LoopKernel, list[Array | int]]:
-    """The map over (copy, row, column), and its words in a loop kernel's order. Where sums are not
-    kept, operand 0 is one tile, whose place the kernel knows."""
-    first = c if c else (finish.arrays[0][0], (0, shape.columns, 1))
-    arrays = [first, *finish.arrays]
-    kinds, run_time = [], []
-    for _, strides in arrays:
-        kind = tuple(s if s == 0 or (s, i) == (1, 2) else "s" for i, s in enumerate(strides))
-        kinds.append(kind)
-        run_time += [s for s, how in zip(strides, kind) if how == "s"]
-    kernel = transform(finish.kernel, lambda old: Access(old.operand, kinds[old.operand]))
-    words: list[Array | int] = [array for array, _ in arrays]
-    return replace(kernel, n_outer=3), [*words, *extents, *run_time, 0, 0, *finish.words]
 
 
 def _modes(

@@ -34,10 +34,6 @@ TURN_LIMIT = 16384
 """Elements from which on an array is turned before it is reduced across its rows."""
 
 INLINED = ("elementwise", "movement", "pad", "iota", "gather", "checked", "ravel_index")
-FINISHED = ("matmul",)
-"""Templates that also do elementwise work on their result, on each element as soon as it is
-there."""
-
 COPIED = ("concatenate", "slice_put")
 """Ops run as copies into parts of their output, whose inputs are inlined into the copies."""
 
@@ -49,6 +45,15 @@ def copied(node: Node) -> tuple[Node, ...]:
     if kind == "loop":
         return node.inputs[: node.attrs[1]]
     return node.inputs if kind in COPIED else node.inputs[:1] if kind == "scatter" else ()
+
+
+def finishes(node: Node) -> bool:
+    """Whether a template also does elementwise work on its result, on each element as soon as it is
+    there."""
+    kind = node.structure.op.kind
+    if kind == "conv_input":
+        return all(s == 1 for s in node.structure.attrs[1])
+    return kind in ("matmul", "conv")
 
 
 def images(node: Node) -> tuple[Node, ...]:
@@ -291,7 +296,7 @@ def _group(p: Partition) -> None:
         else:
             group = _new_group(p, kind)
             group.node = node
-            if kind in FINISHED:
+            if finishes(node):
                 group.domain = node.shape
             _depend(p, group, [_producer(p, x) for x in template_reads(p, node)])
             p.home[p.numbers[id(node)]] = group
@@ -380,10 +385,8 @@ def may_join(p: Partition, group: Group, node: Node) -> Member | None:
     another group; what it reads of the group lies at the very same point; and a second walk over
     the domain only where rows stay in cache.
     """
-    if group.kind in FINISHED:
-        return _may_finish(p, group, node)
-    if group.kind != "loops":
-        return None
+    if group.node is not None:
+        return _may_finish(p, group, node) if finishes(group.node) else None
     reduces = node.structure.op.kind == "reduce"
     axes: tuple[int, ...] = ()
     shape = node.inputs[0].shape if reduces else node.shape
@@ -470,7 +473,7 @@ def _may_finish(p: Partition, group: Group, node: Node) -> Member | None:
 def gain(group: Group, member: Member) -> bool:
     """Whether sharing a kernel saves memory traffic: both read one array, or one reads the other.
     A map that turns an array does so in squares, which a kernel that reduces does not have."""
-    if group.kind in FINISHED:
+    if group.node is not None:
         return True
     if (group.reduced or member.level == "reduce") and any(
         m.level == "full" and _is_turned(group.domain, m.expr) for m in (member, *group.members)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import prod
 
+from ..dtypes import DType
 from ..graph.node import LEAF, Node, is_given, postorder
 from ..machine import Target
 from ..ops.scan import accumulator
@@ -24,9 +25,10 @@ from . import (
 )
 from .affine import contiguous
 from .build import Built, build, copy_kernel, finish
+from .finish import Finish
 from .launch import Array, Buffer, Launch
 from .lower import Lowering, view
-from .partition import FINISHED, Group, Partition, strip
+from .partition import Group, Partition, strip
 
 Input = tuple[Array, tuple[int, ...]]
 """A template's input: where it starts, and its strides in elements, one for each axis."""
@@ -67,7 +69,7 @@ class Scheduler:
                 for e in member.refs:
                     if p.home.get(e.attr.node) is not group:
                         wanted.add(e.attr.node)
-            if group.node is not None and not (group.kind in FINISHED and group.members):
+            if group.node is not None and not group.members:
                 wanted.add(p.numbers[id(group.node)])
         stripped = {id(strip(node)) for node in kept}
         wanted.update(p.numbers[i] for i in stripped if i in p.numbers and i in self._templates())
@@ -126,6 +128,8 @@ class Scheduler:
             return []
         if group.kind == "matmul":
             return self._product(group, node)
+        if group.kind in ("conv", "conv_input"):
+            return self._convolution(group, node)
         out = Array(self.buffers[self.partition.numbers[id(node)]])
         if group.kind == "concatenate":
             return self._concatenate(node)
@@ -180,23 +184,37 @@ class Scheduler:
         work = None
         if group.members or not direct:
             wanted = self.wanted - {number} if direct else self.wanted
-            built = finish(group, number, sums, wanted.__contains__)
-            arrays = [
-                (self.array(o.number, o.offset, o.dtype.itemsize), o.strides)
-                for o in built.operands[1:]
-            ]
-            work = matmul.Finish(built.kernel, arrays, built.words)
+            work = self._finish(group, number, sums, wanted)
         *batch, m, n = node.shape
         a, b = (self.input(x) for x in node.inputs)
         sizes = (m, n, node.inputs[0].shape[-1])
         launches = matmul.schedule(
             node.dtype, sizes, batch, a, b, c, work, self.target, self.threads
         )
-        nodes = (node, *(member.node for member in group.members))
-        for launch in launches:
-            launch.nodes = nodes
-            launch.label = "+".join(x.structure.op.name for x in nodes[:4])
-        return launches
+        return _labelled(launches, group)
+
+    def _finish(self, group: Group, number: int, sums: DType, wanted: set[int]) -> Finish:
+        """What is done with a template's result, value `number`, that comes as `sums`."""
+        built = finish(group, number, sums, wanted.__contains__)
+        arrays = [
+            (self.array(o.number, o.offset, o.dtype.itemsize), o.strides)
+            for o in built.operands[1:]
+        ]
+        return Finish(built.kernel, arrays, built.words)
+
+    def _convolution(self, group: Group, node: Node) -> list[Launch]:
+        """A convolution and what is done with it."""
+        number = self.partition.numbers[id(node)]
+        work = None
+        if group.members:
+            work = self._finish(group, number, node.dtype.compute, self.wanted)
+        out = convolve.Output(Array(self.buffers[number]), node.shape, work)
+        a, b = (self.input(x) for x in node.inputs)
+        shapes = (node.inputs[0].shape, node.inputs[1].shape, node.shape)
+        launches = (convolve.forward if group.kind == "conv" else convolve.backward_input)(
+            shapes, node.attrs, a, b, out, node.dtype, self.target, self.threads
+        )
+        return _labelled(launches, group)
 
     def _concatenate(self, node: Node) -> list[Launch]:
         """One copy for each part, into its place."""
@@ -305,6 +323,16 @@ class Scheduler:
         return self.loops(built, (node,))
 
 
+def _labelled(launches: list[Launch], group: Group) -> list[Launch]:
+    """Launches that know of what they do: a template, and then work on its result."""
+    assert group.node is not None
+    nodes = (group.node, *(member.node for member in group.members))
+    for launch in launches:
+        launch.nodes = nodes
+        launch.label = launch.label or "+".join(x.structure.op.name for x in nodes[:4])
+    return launches
+
+
 def _scan(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
     op, dtype = node.structure.op, node.inputs[0].dtype
     wide = dtype.compute if op.function.startswith("arg") else accumulator(dtype)
@@ -346,8 +374,6 @@ def _call(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list
 
 
 CONVOLUTIONS = {
-    "conv": convolve.forward,
-    "conv_input": convolve.backward_input,
     "conv_weight": conv_weight.backward_weight,
     "pool_max_input": pool.backward_max,
 }
@@ -357,8 +383,6 @@ TEMPLATES: dict[str, Template] = {
     "call": _call,
     "searchsorted": _searchsorted,
     "compact": _compact,
-    "conv": _conv,
-    "conv_input": _conv,
     "conv_weight": _conv,
     "pool_max_input": _conv,
     "scan": _scan,

@@ -17,27 +17,29 @@ the transformed weights, which every item walks through, to be read seldom.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from .. import config, dtypes
 from ..dtypes import DType
 from ..machine import Target
 from . import conv
-from .conv import Geometry, Weights
+from .conv import Geometry, Output, Weights
 from .launch import Array, Buffer, Launch, Scratch
+from .loops import LoopKernel
 
 
 @dataclass(frozen=True)
 class WinogradSpec:
     """Tiles of `m` x `m` outputs; products by register tiles of `rows` tiles times `vectors`
-    vectors of `lanes` output channels."""
+    vectors of `lanes` output channels. `finish` as for `conv.ConvSpec`."""
 
     dtype: DType
     m: int
     rows: int
     vectors: int
     lanes: int
+    finish: LoopKernel | None = None
 
     @property
     def n(self) -> int:
@@ -136,7 +138,7 @@ def _block(spec: WinogradSpec, g: Geometry, target: Target, threads: int) -> tup
 
 
 def schedule(
-    spec: WinogradSpec, g: Geometry, x: Array, w: Weights, y: Array, target: Target, threads: int
+    spec: WinogradSpec, g: Geometry, x: Array, w: Weights, y: Output, target: Target, threads: int
 ) -> list[Launch]:
     """Launches: packing and transforming the weights, then the tiles."""
     itemsize = spec.dtype.itemsize
@@ -162,19 +164,21 @@ def schedule(
     row = channels + PAD
     panel_items = -(-panels // panel_block)
     products = points * block * spec.columns
-    scratch = Scratch((channels + spec.columns + points * block * row + products) * itemsize)
+    kernel, to, more, reads, writes = y.words(x)
+    waste = spec.columns if kernel is None else spec.m * spec.m * spec.lanes
+    scratch = Scratch((channels + waste + points * block * row + products) * itemsize)
     words = [
         channels, g.outputs, panels, row, _tiles(g, spec.m), block, blocks, panel_block,
         -(-g.counts[1] // spec.m), -(-g.counts[2] // spec.m), *g.sizes[1:], *g.counts[1:],
         *g.before[1:], g.x_strides[0], *g.x_strides[2:], g.y_strides[0], *g.y_strides[2:],
     ]  # fmt: skip
     tiles = Launch(
-        spec,
-        [x, Array(weights), y, scratch, *words],
+        replace(spec, finish=kernel),
+        [x, Array(weights), to, scratch, *words, *more],
         items=blocks * panel_items,
         grain=1,
-        reads=(x.buffer, weights),
-        writes=(y.buffer,),
+        reads=(x.buffer, weights, *reads),
+        writes=writes,
         flops=g.flops,
         n_bytes=conv.touched(g) * itemsize,
         label="conv",
