@@ -47,7 +47,7 @@ def _exactly(function: Callable[[mpmath.mpf], mpmath.mpf]) -> Oracle:
 EXTENDED: dict[str, tuple[Oracle, float, float]] = {
     "exp": (np.exp, 1, 1), "exp2": (np.exp2, 1, 1), "expm1": (np.expm1, 1, 2),
     "log": (np.log, 1, 1), "log2": (np.log2, 1, 1.5), "log10": (np.log10, 1, 1.5),
-    "log1p": (np.log1p, 1, 1.5), "sqrt": (np.sqrt, 0.5, 0.5), "cbrt": (np.cbrt, 1, 1),
+    "log1p": (np.log1p, 1.5, 1.5), "sqrt": (np.sqrt, 0.5, 0.5), "cbrt": (np.cbrt, 1, 1),
     "rsqrt": (lambda x: 1 / np.sqrt(x), 1.5, 1.5), "sin": (np.sin, 2, 1), "cos": (np.cos, 2, 1),
     "tan": (np.tan, 1, 2.5), "asin": (np.arcsin, 1, 1), "acos": (np.arccos, 1, 1),
     "atan": (np.arctan, 1, 1), "sinh": (np.sinh, 1, 2), "cosh": (np.cosh, 1, 1.5),

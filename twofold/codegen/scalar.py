@@ -174,7 +174,8 @@ def float_to_half(x: Vec) -> Vec:
     at = x.at
     if has_half_conversion(at.target):
         if at.target.triple.startswith("x86"):
-            return at.wrap(_half_on_x86(at.builder, x.value, at.lanes))
+            widest = 16 if at.target.vector_bytes == 64 else 8
+            return at.wrap(_half_on_x86(at.builder, x.value, at.lanes, widest))
         half = at.builder.fptrunc(x.value, vector(ir.HalfType(), at.lanes))
         return at.wrap(at.builder.bitcast(half, vector(I16, at.lanes)))
     bits = x.as_int()
@@ -189,14 +190,14 @@ def float_to_half(x: Vec) -> Vec:
     return (result | (bits.shr_logical(16) & 0x8000)).trunc(I16)
 
 
-def _half_on_x86(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
-    """`value` by the instruction itself: LLVM merges a general fptrunc with what comes before, into
-    calls of the C library's that are not there."""
-    if lanes > 8:
+def _half_on_x86(builder: ir.IRBuilder, value: ir.Value, lanes: int, widest: int) -> ir.Value:
+    """`value` by the instruction itself, at most `widest` lanes at a time: LLVM merges a general
+    fptrunc with what comes before, into calls of the C library's that are not there."""
+    if lanes > 8 and lanes != widest:
         low = lanes // 2
         numbers = ((0, low), (low, lanes - low))
         parts = [
-            _half_on_x86(builder, _shuffled(builder, value, range(start, start + n)), n)
+            _half_on_x86(builder, _shuffled(builder, value, range(start, start + n)), n, widest)
             for start, n in numbers
         ]
         if lanes % 2:
@@ -206,16 +207,16 @@ def _half_on_x86(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value
     if lanes == 1:
         four = ir.Constant(ir.VectorType(F32, 4), ir.Undefined)
         value = builder.insert_element(four, value, ir.Constant(I32, 0))
-    elif lanes not in (4, 8):
+    elif lanes not in (4, 8, 16):
         value = _shuffled(builder, value, [k % lanes for k in range(4 if lanes < 4 else 8)])
-    bits = 128 if lanes <= 4 else 256
-    name = f"llvm.x86.vcvtps2ph.{bits}"
-    function = builder.module.globals.get(name)
-    if function is None:
-        type_ = ir.FunctionType(ir.VectorType(I16, 8), [value.type, I32])
-        function = ir.Function(builder.module, type_, name)
     nearest_even = ir.Constant(I32, 0)
-    result = builder.call(function, [value, nearest_even])
+    if lanes == 16:
+        kind = ir.VectorType(I16, 16)
+        args = [value, nearest_even, ir.Constant(kind, ir.Undefined), ir.Constant(I16, -1)]
+        return intrinsic(builder, "x86.avx512.mask.vcvtps2ph.512", args, kind, [])
+    bits = 128 if lanes <= 4 else 256
+    args = [value, nearest_even]
+    result = intrinsic(builder, f"x86.vcvtps2ph.{bits}", args, ir.VectorType(I16, 8), [])
     if lanes == 1:
         return builder.extract_element(result, ir.Constant(I32, 0))
     return result if lanes == 8 else _shuffled(builder, result, range(lanes))

@@ -79,16 +79,21 @@ def _log_of_mantissa(m: Vec) -> Vec:
     return f - (half_square - s * (half_square + z * polynomial(z, _LOG)))
 
 
+def _log_single(f: Vec, e: Vec) -> Vec:
+    """log((1 + f) 2^e) of float32, 1 + f between sqrt(1/2) and sqrt(2)."""
+    square = f * f
+    tail = polynomial(f, _LOG_SINGLE) * f * square
+    tail = e.fma(LOG_2_LOW_SINGLE, tail)
+    tail = square.fma(-0.5, tail)
+    return e.fma(LOG_2_HIGH_SINGLE, f + tail)
+
+
 def log(x: Vec) -> Vec:
     """The natural logarithm."""
     m, e = split_near_one(x)
     f = m - 1
     if is_single(x):
-        square = f * f
-        tail = polynomial(f, _LOG_SINGLE) * f * square
-        tail = e.fma(LOG_2_LOW_SINGLE, tail)
-        tail = square.fma(-0.5, tail)
-        return _with_limits(x, e.fma(LOG_2_HIGH_SINGLE, f + tail))
+        return _with_limits(x, _log_single(f, e))
     s = f / (f + 2)
     z = s * s
     half_square = f * f * 0.5
@@ -114,8 +119,22 @@ def log10(x: Vec) -> Vec:
     return _with_limits(x, high + (rest + low))
 
 
+def _log1p_single(x: Vec) -> Vec:
+    """log(1 + x) of float32: as log of the rounded sum, whose rest joins the reduced argument."""
+    total, rest = two_sum(x.lift(1), x)
+    word, root = total.as_int(), x.lift(math.sqrt(0.5)).as_int()
+    exponent = (word - root) >> 23
+    m = (word - (exponent << 23)).as_float()
+    # Beyond 2^64 the rest is nothing; the power must stay a normal number.
+    f = (m - 1) + rest * power_of_two(-(exponent < 64).select(exponent, 64))
+    result = _with_limits(total, _log_single(f, signed_to_float(exponent)))
+    return x.equals(0).select(x, result)
+
+
 def log1p(x: Vec) -> Vec:
-    """log(1 + x), of float64: the logarithm of the rounded sum, and what rounding lost."""
+    """log(1 + x): of float64 the logarithm of the rounded sum, and what rounding lost."""
+    if is_single(x):
+        return _log1p_single(x)
     total, lost = two_sum(x.lift(1), x)
     result = log(total) + lost / total
     unchanged = x.equals(0) | x.equals(math.inf)

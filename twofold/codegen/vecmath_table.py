@@ -47,7 +47,7 @@ FUNCTIONS: dict[str, Callable[..., Vec]] = {
     "log": logarithm.log,
     "log2": _in_double(logarithm.log2),
     "log10": _in_double(logarithm.log10),
-    "log1p": _in_double(logarithm.log1p),
+    "log1p": logarithm.log1p,
     "asinh": _in_double(logarithm.asinh),
     "acosh": _in_double(logarithm.acosh),
     "atanh": _in_double(logarithm.atanh),
