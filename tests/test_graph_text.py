@@ -123,9 +123,7 @@ def test_a_wrong_type_is_named_with_its_stage() -> None:
     roots = net()
     wrong = roots[0].inputs[0]
     old = wrong.structure
-    wrong.structure = graph.recorder.structure(
-        old.op, old.attrs, Type((9, 9), dtypes.float32), False
-    )
+    wrong.structure = graph.Structure(old.op, old.attrs, Type((9, 9), dtypes.float32), False)
     with pytest.raises(InternalError, match=r"after fold: v4.*|after fold: mul.*float32\[4, 5\]"):
         verify(roots, base.registry, "fold")
 

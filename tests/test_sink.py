@@ -37,6 +37,15 @@ def test_two_products_are_added_in_one_kernel() -> None:
     assert len(groups(x @ a + x @ b)) == 2
 
 
+def test_a_product_that_broadcasts_stays() -> None:
+    """The reshape of a product that is itself broadcast has too few rows."""
+    a, b, c = tf.rand(6, 4, 3), tf.rand(6, 3, 5), tf.rand(2, 3, 7, 4, 5)
+    engine.flush()
+    found = (a @ b).reshape(2, 3, 1, 4, 5) + c
+    expected = (a.numpy() @ b.numpy()).reshape(2, 3, 1, 4, 5) + c.numpy()
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+
+
 def test_bits_are_those_of_parts() -> None:
     """What is fused gives the bits of what is not."""
     rng = np.random.default_rng(0)

@@ -27,7 +27,8 @@ def sink_reshapes(roots: Sequence[Node]) -> list[Node]:
 
 
 def _sink(node: Node) -> Node | None:
-    shape = next((s for s in map(_rows_of, node.inputs) if s is not None), None)
+    whole = [x for x in node.inputs if x.shape == node.shape]
+    shape = next((s for s in map(_rows_of, whole) if s is not None), None)
     if shape is None or not _merges(node.shape, shape):
         return None
     inputs = [_in_rows(x, node.shape, shape) for x in node.inputs]
