@@ -141,7 +141,7 @@ def test_an_unknown_op_and_missing_attributes_are_found() -> None:
     with pytest.raises(InternalError, match="registered"):
         verify([root], {}, "fold")
     s = root.structure
-    root.structure = graph.recorder.structure(s.op, (), s.type, False)
+    root.structure = graph.Structure(s.op, (), s.type, False)
     with pytest.raises(InternalError, match="parameters"):
         verify([root], base.registry, "fold")
 
