@@ -111,6 +111,20 @@ def from_numpy(
     return leaf(buffer, Type(tuple(array.shape), dtype), requires_grad)
 
 
+def rows(node: Node, bounds: Sequence[tuple[int, int, int]]) -> Node | None:
+    """The rows that `bounds` cut out of a value in memory, as a leaf of their own on the same
+    memory: which rows is then no part of a graph, and a loop over batches plans one step, not one
+    for each place. None where they are no rows: other axes are cut, too, or the step is not 1."""
+    (start, size, step), *others = bounds
+    if step != 1 or not size or not isinstance(node.value, Buffer):
+        return None
+    if any(b != (0, n, 1) for b, n in zip(others, node.shape[1:])):
+        return None
+    type_ = node.structure.type.with_shape((size, *node.shape[1:]))
+    row = type_.n_bytes // size
+    return leaf(Buffer.within(node.value, start * row, type_.n_bytes), type_)
+
+
 def to_numpy(node: Node) -> np.ndarray:
     """The value of `node` as a NumPy array on the value's own memory (bfloat16 as its bits)."""
     if node.value is None:

@@ -186,7 +186,7 @@ class Tensor:
         base = self._storage.node
         if not self._window:
             return base
-        if self._base is base:
+        if self._base is base and not self._shows_rows():
             return self._seen  # type: ignore[return-value]
         before = recorder.grad_enabled
         recorder.grad_enabled = True
@@ -197,9 +197,17 @@ class Tensor:
         self._base = base
         return self._seen
 
+    def _shows_rows(self) -> bool:
+        """Whether what is shown hides from a function that is being captured where it comes
+        from."""
+        return recorder.observer is not None and self._seen.value is not None  # type: ignore[union-attr]
+
     def _view(self, op: Any, attrs: tuple) -> Tensor:
         """This storage through one more movement step. The op's errors are raised here."""
-        node = make(op, (self._node(),), attrs)
+        seen = self._node()
+        node = make(op, (seen,), attrs)
+        if op is windows.SLICE and recorder.observer is None and not seen.structure.requires_grad:
+            node = engine.rows(seen, attrs[0]) or node
         result = object.__new__(Tensor)
         result._storage = self._storage
         window = (*self._window, (op, attrs))

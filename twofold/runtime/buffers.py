@@ -61,6 +61,8 @@ class Buffer:
 
     __slots__ = ("__weakref__", "_block", "_size", "address", "n_bytes")
 
+    _block: Any  # what the memory belongs to
+
     def __init__(self, n_bytes: int) -> None:
         self.n_bytes = n_bytes
         size = _size_class(n_bytes)
@@ -100,6 +102,14 @@ class Buffer:
         self = cls.__new__(cls)
         self.n_bytes, self._size = array.nbytes, 0
         self.address, self._block = array.__array_interface__["data"][0], array
+        return self
+
+    @classmethod
+    def within(cls, whole: Buffer, offset: int, n_bytes: int) -> Buffer:
+        """Part of a buffer, from byte `offset`, which is kept alive."""
+        self = cls.__new__(cls)
+        self.n_bytes, self._size = n_bytes, 0
+        self.address, self._block = whole.address + offset, whole
         return self
 
     @property
