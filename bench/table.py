@@ -34,7 +34,8 @@ def tables(files: Iterable[Path]) -> str:
 
 
 def summary(files: Iterable[Path]) -> str:
-    """A row for each workload: its one case, or the geometric mean of its ratios."""
+    """A row for each workload of which something is asked: its one case, or the geometric mean of
+    its ratios."""
     machine, _, cases = _read(files)
     threads = max((key[2] for key in cases), default=1)
     lines = [
@@ -45,7 +46,7 @@ def summary(files: Iterable[Path]) -> str:
     ]
     for name, workload in load_all().items():
         own = [c for (w, _, t), c in cases.items() if w == name and t == threads]
-        if own:
+        if own and (workload.target is not None or workload.limit is not None):
             lines.append(_summary_row(workload, own))
     return "\n".join(lines)
 
