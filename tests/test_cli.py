@@ -100,6 +100,7 @@ def test_predict(trained, tmp_path):
     assert f"{paths[1]}: this is no image that can be read" in done.stderr
     assert f"{paths[2]}: No such file" in done.stderr
     rows = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()[1:]}
+    assert all(len(line.split()) == 12 for line in done.stdout.splitlines())
     assert rows == {str(paths[0]): "1", str(paths[3]): "1"}
 
 

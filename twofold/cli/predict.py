@@ -57,10 +57,10 @@ def run(options: argparse.Namespace) -> int:
 def _print_table(paths: list[Path], probabilities: np.ndarray) -> None:
     """A row for each picture: the digit, and the probability of each digit in percent."""
     width = max(len("image"), *(len(str(path)) for path in paths))
-    head = f"{'image':<{width}}  digit" + "".join(f"{digit:>7}" for digit in range(10))
+    head = f"{'image':<{width}}  digit" + "".join(f"{digit:>9}" for digit in range(10))
     print(styled(head, "dim"))
     for path, row in zip(paths, probabilities):
         best = int(row.argmax())
-        cells = [f"{100 * p:6.2f}%"[-7:] for p in row]
+        cells = [f"{100 * p:8.2f}%" for p in row]
         cells[best] = styled(cells[best], "bold")
         print(f"{path!s:<{width}}  {styled(f'{best:>5}', 'bold')}" + "".join(cells))
