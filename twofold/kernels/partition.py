@@ -193,19 +193,23 @@ def _is_window(p: Partition, node: Node) -> bool:
 
 def _template_inputs(p: Partition, node: Node) -> None:
     """Put into memory each input that is not a strided view of something in memory."""
-    for x in node.inputs[len(copied(node)) :]:
+    first = len(copied(node))
+    is_loop = node.structure.op.kind == "loop"
+    # A loop's body reads what it gets as dense arrays: a whole constant, or a row of a sequence.
+    rows_end = first + node.structure.attrs[2] if is_loop else first
+    for i, x in enumerate(node.inputs[first:], first):
         found = view(x, p.number)
-        if found is not None and node.structure.op.kind == "loop":
-            if not _has_dense_rows(x.shape, found[2]):
+        if found is not None and is_loop:
+            if not _is_dense(x.shape, found[2], 1 if i < rows_end else 0):
                 p.put(x)
         elif found is None or (x in images(node) and not convolve.is_readable(x.shape, found[2])):
             p.put(x)
 
 
-def _has_dense_rows(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether what lies below the first axis is row-major and dense."""
+def _is_dense(shape: Sequence[int], strides: Sequence[int], first: int) -> bool:
+    """Whether the axes from the `first` on are row-major and dense."""
     dense = contiguous(shape)
-    return all(n == 1 or s == d for n, s, d in zip(shape[1:], strides[1:], dense[1:]))
+    return all(n == 1 or s == d for n, s, d in list(zip(shape, strides, dense))[first:])
 
 
 def _cut(p: Partition) -> None:
