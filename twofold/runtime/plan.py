@@ -7,13 +7,14 @@ import struct
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from .buffers import Buffer
 from .pool import Pool
-from .walker import ENTRY_BYTES, LAUNCH, PLAN_BYTES
+from .walker import BEGIN, END, ENTRY_BYTES, LAUNCH, MAX_DEPTH, PLAN_BYTES
 
 _FORMATS = {
     "bool": "?", "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q",
@@ -91,6 +92,12 @@ class Plan:
         self._bases[2] = start + scalars
         self._arena_bytes = arena_bytes
         self.n_launches = n
+        depths = accumulate((e.kind == BEGIN) - (e.kind == END) for e in launches)
+        if (depth := max(depths, default=0)) > MAX_DEPTH:
+            raise RuntimeError(
+                f"[scan] loops may lie {MAX_DEPTH} deep in one another; got {depth}; try "
+                "reshaping so that one loop runs over several axes"
+            )
         alone = all(launch.grain >= launch.items for launch in launches)
         loops = any(launch.kind != LAUNCH for launch in launches)
         self._header = (ctypes.c_int64 * 6).from_address(start)

@@ -34,7 +34,7 @@ LAUNCH, BEGIN, END = 0, 1, 2
 """What an entry is."""
 
 MAX_DEPTH = 8
-"""Loops within loops, at most."""
+"""How deep loops may lie in one another; `plan.py` refuses more."""
 
 _FUTEX_WAIT = (
     "%slept = call i64 (i64, ...) @syscall(i64 {number}, ptr %team, i64 128, i32 %last, "
@@ -66,6 +66,7 @@ def text(machine: str, is_linux: bool) -> str:
         .replace("$WAKE", wake)
         .replace("$PAUSE", pause)
         .replace("$DECLARE", declare)
+        .replace("$LEVELS", str(MAX_DEPTH + 1))
     )
 
 
@@ -217,8 +218,8 @@ entry:
   %clock = alloca i64
   %started = call i64 @llvm.readcyclecounter()
   store i64 %started, ptr %clock
-  %turns = alloca [8 x i64]
-  %rounds = alloca [8 x i64]
+  %turns = alloca [$LEVELS x i64]
+  %rounds = alloca [$LEVELS x i64]
   store i64 0, ptr %rounds
   %own.bases = alloca i64, i64 %copied, align 16
   %loops.any = icmp ne i64 %copied, 0
