@@ -113,6 +113,112 @@ def test_a_new_length_compiles_nothing() -> None:
     assert engine.counts["compiled"] == before
 
 
+def test_gradients_reach_what_was_not_run_yet() -> None:
+    """A parameter made of a number is no constant of the body."""
+    w = tf.zeros(2, requires_grad=True)
+    carry, _ = tf.scan(lambda c, x: (c * 2 + w * x, None), tf.zeros(2), tf.ones(3, 2))
+    carry.sum().backward()
+    assert w.grad.tolist() == [7, 7]
+
+
+@pytest.mark.parametrize("way", ["no_grad", "detach", "leaf"])
+def test_gradients_stop_where_the_body_says(way: str) -> None:
+    """What is recorded without gradients, detached, or made a leaf, passes none."""
+
+    def step(c: tf.Tensor, x: tf.Tensor) -> tuple:
+        if way == "no_grad":
+            with tf.no_grad():
+                stopped = c * w * x
+        else:
+            stopped = (c * w * x).detach()
+        if way == "leaf":
+            stopped.requires_grad_()
+        return c * w + stopped, c * w
+
+    found = []
+    for is_looped in (False, True):
+        (w,) = values((2,))
+        c, xs = tf.ones(2, dtype=tf.float64), tf.ones(3, 2, dtype=tf.float64)
+        if is_looped:
+            c, _ = tf.scan(step, c, xs)
+        else:
+            for x in xs:
+                c, _ = step(c, x)
+        c.sum().backward()
+        found.append(w.grad.tolist())
+    np.testing.assert_allclose(*found, rtol=1e-12)
+
+
+def test_each_step_draws_numbers_of_its_own() -> None:
+    """Also in loops within loops and in captured functions; the gradient sees the same ones."""
+    tf.manual_seed(0)
+    x = tf.ones(5, 3, 40, requires_grad=True)
+
+    def run() -> tf.Tensor:
+        def row(c: tf.Tensor, v: tf.Tensor) -> tuple:
+            return tf.scan(lambda a, u: (a, tf.nn.functional.dropout(u, 0.5)), c, v)
+
+        return tf.scan(row, tf.zeros(40), x)[1]
+
+    ys = run()
+    ys.sum().backward()
+    assert tf.equal(ys.detach(), x.grad)
+    later = tf.nn.functional.dropout(tf.ones(1, 1, 40), 0.5)
+    rows = tf.cat([ys.detach().reshape(15, 40), later.reshape(1, 40)]).numpy()
+    assert len(np.unique(rows, axis=0)) == 16
+    captured = tf.compile(run)
+    calls = np.stack([captured().detach().numpy().copy().reshape(15, 40) for _ in range(5)])
+    assert len(np.unique(calls.reshape(75, 40), axis=0)) == 75
+    tf.manual_seed(0)
+    assert tf.equal(run().detach(), ys.detach())
+
+
+def test_bodies_have_no_side_effects() -> None:
+    """Writes to tensors from outside, and hooks, are refused at the call; own tensors are written
+    to as ever."""
+    total, w = tf.zeros(2), tf.ones(2, requires_grad=True)
+    xs = tf.ones(3, 2)
+
+    def add(c: tf.Tensor, x: tf.Tensor) -> tuple:
+        total.add_(1)
+        return c, x
+
+    def assign(c: tf.Tensor, x: tf.Tensor) -> tuple:
+        total[0] = x[0]
+        return c, x
+
+    def hook(c: tf.Tensor, x: tf.Tensor) -> tuple:
+        y = c * w
+        y.register_hook(lambda g: g * 2)
+        return y, x
+
+    for body, message in ((add, "cannot write"), (assign, "cannot write"), (hook, "hooks")):
+        with pytest.raises(RuntimeError, match=message):
+            tf.scan(body, tf.zeros(2), xs)
+    assert total.tolist() == [0, 0]
+    total.add_(1)
+
+    def own(c: tf.Tensor, x: tf.Tensor) -> tuple:
+        y = x.clone()
+        y[0] = 5
+        c += y
+        return c, y
+
+    carry, ys = tf.scan(own, total, xs)
+    assert carry.tolist() == [16, 4] and ys[2].tolist() == [5, 1] and total.tolist() == [1, 1]
+
+
+def test_loops_too_deep_in_one_another() -> None:
+    """Eight are run, nine refused."""
+
+    def nested(n: int, c: tf.Tensor) -> tf.Tensor:
+        return tf.scan(lambda c, x: (nested(n - 1, c), None), c, tf.ones(2))[0] if n else c + 1
+
+    assert nested(8, tf.zeros(())).item() == 256
+    with pytest.raises(RuntimeError, match="deep in one another"):
+        nested(9, tf.zeros(())).item()
+
+
 def test_a_loop_within_a_loop() -> None:
     """Bodies may hold loops."""
     xs, w = values((4, 3, 2), (2, 2))
@@ -145,6 +251,18 @@ def test_what_does_not_depend_on_the_carry_moves_out() -> None:
         node = node.inputs[0]
     within = [n.op.name for n in engine.postorder(node.attrs[0].outputs)]
     assert within.count("matmul") == 1
+
+
+def test_views_as_constants() -> None:
+    """What the body reads from outside may be a column, a part, or one number for all."""
+    whole = tf.arange(48.0).reshape(6, 8)
+    vectors = (whole[:, 1], whole.t()[2, :6], whole[2, 3].expand(6), whole.flip(0)[:, 0])
+    for v in vectors:
+        _, ys = tf.scan(lambda c, x: (c, x * v), tf.zeros(6), tf.ones(2, 6))  # noqa: B023
+        assert ys.tolist() == [v.tolist()] * 2
+    for m in (whole[:, :5], whole[:, 2:7].clone(), whole[1].expand(6, 8)[:, 3:]):
+        _, ys = tf.scan(lambda c, x: (c, x * m), tf.zeros(6, 5), tf.ones(2, 6, 5))  # noqa: B023
+        assert ys.tolist() == [m.tolist()] * 2
 
 
 def test_carries_pass_through() -> None:

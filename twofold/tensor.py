@@ -28,6 +28,7 @@ from .graph.storage import Storage, hold
 from .graph.types import Type
 from .ops import custom
 from .ops import elementwise as ew
+from .ops.body import recording
 from .ops.complex import complex_
 from .ops.scalar_numpy import to_held, to_stored
 from .runtime.buffers import Buffer
@@ -228,6 +229,11 @@ class Tensor:
         sees it."""
         storage, window = self._storage, self._window
         base = storage.node
+        if base.serial <= recording.since:
+            raise RuntimeError(
+                "[scan] the body of a loop is recorded once, so it cannot write to a tensor from "
+                "outside of it; try carrying its value from step to step"
+            )
         s = base.structure
         cut = not recorder.grad_enabled or (bool(window) and windows.is_detached(window))
         if not s.requires_grad:

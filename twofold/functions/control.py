@@ -8,8 +8,10 @@ from typing import Any
 from ..graph.node import Node
 from ..ops import control
 from ..ops import movement as mv
+from ..ops.body import trace
 from ..tensor import Tensor, wrap, wrap_dim
 from ._registry import function
+from .random import in_loop
 
 
 def _flat(value: Any, found: list[Tensor]) -> Any:
@@ -55,11 +57,13 @@ def scan(
     = init; with `reverse`, from the last t to the first.
 
     `init` and `xs` are tensors or tuples, lists and dicts of them. `combine_fn` is called once, to
-    be recorded; it may read other tensors, through which gradients flow, too. ys are stacked along
-    a new first axis. All steps run as one loop of machine code, of any length; what does not depend
-    on the carry is computed for all steps at once. Carries and ys must have one dtype.
+    be recorded; it may read other tensors, through which gradients flow, too, but not write to
+    them. Each step draws random numbers of its own. ys are stacked along a new first axis. All
+    steps run as one loop of machine code, of any length; what does not depend on the carry is
+    computed for all steps at once. Carries and ys must have one dtype.
 
-    Errors: RuntimeError where a carry changes its shape or dtype, or xs differ in length.
+    Errors: RuntimeError where a carry changes its shape or dtype, xs differ in length, or
+    combine_fn writes to a tensor from outside of it.
 
     >>> import twofold as tf
     >>> carry, ys = tf.scan(lambda c, x: (c + x, c * x), tf.zeros(()), tf.tensor([1.0, 2.0, 3.0]))
@@ -82,12 +86,15 @@ def scan(
     if len(steps) != 1:
         raise RuntimeError(f"[scan] xs must be of one length along dim {dim}; got {sorted(steps)}")
     (length,) = steps
+    sequences.insert(0, mv.iota(length))  # the step's number, which random numbers depend on
     carried = [c._node() for c in start]
     forms: list[Any] = []
 
     def body(parameters: list[Node]) -> list[Node]:
         given = [wrap(p) for p in parameters]
-        result = combine_fn(_formed(carry_form, given), _formed(x_form, given))
+        step = given.pop(len(carried))._node()
+        with in_loop(length, step):
+            result = combine_fn(_formed(carry_form, given), _formed(x_form, given))
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(
                 f"[scan] combine_fn must return (carry, y); got {type(result).__name__}"
@@ -103,7 +110,7 @@ def scan(
         return [x._node() for x in (*after, *outputs)]
 
     types = [*[c.type for c in carried], *[s.type.with_shape(s.shape[1:]) for s in sequences]]
-    traced, constants = control.trace(body, types)
+    traced, constants = trace(body, types)
     found = control.loop(traced, carried, sequences, constants, length, reverse)
     n = len(carried)
     last = [control.row(r, 0 if reverse else length) for r in found[:n]]

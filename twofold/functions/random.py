@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -124,15 +126,41 @@ def set_rng_state(new_state: Tensor) -> None:
 # Nodes of random numbers.
 
 
+class _Loops(threading.local):
+    """The loops whose bodies are being recorded in a thread, outermost first: how many steps each
+    has, and the number of its step."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[int, Node]] = []
+
+
+_loops = _Loops()
+
+
+@contextmanager
+def in_loop(steps: int, step: Node) -> Iterator[None]:
+    """Let each of so many steps, numbered by `step`, draw numbers of its own."""
+    _loops.found.append((steps, step))
+    try:
+        yield
+    finally:
+        _loops.found.pop()
+
+
 def _words(n: int, each: int, generator: Generator | None) -> list[Node]:
-    """`each` int32 vectors of n random words."""
+    """`each` int32 vectors of n random words; within loops, each step has such from a stretch of
+    the stream that all steps share."""
     generator = generator or default_generator
-    start = generator.take(n * each)
+    taken = n * each * math.prod(steps for steps, _ in _loops.found)
     key = leaf(generator.key, _WORD, False, True)
-    first = leaf(start, _WORD, False, True)
+    first = leaf(generator.take(taken), _WORD, False, True)
     if recorder.observer is not None:
         recorder.observer.live(key, lambda: generator.key)
-        recorder.observer.live(first, lambda: generator.take(n * each))
+        recorder.observer.live(first, lambda: generator.take(taken))
+    ahead = taken
+    for steps, step in _loops.found:
+        ahead //= max(steps, 1)
+        first = ew.add(first, ew.mul(step, number(ahead, dtypes.int64)))
     key = broadcast_to(key, (n,))
     counter = ew.add(mv.iota(n), broadcast_to(first, (n,)))
     words = [ew.random_bits(key, counter)]

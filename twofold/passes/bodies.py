@@ -16,7 +16,7 @@ from ..abi import ALIGNMENT
 from ..graph.node import PARAMETER, Node, parameter, postorder
 from ..graph.node import make as make_node
 from ..ops import movement as mv
-from ..ops.control import Body, substitute
+from ..ops.body import Body, substitute
 from .rewrite import rewrite
 
 Run = Callable[[Sequence[Node]], list[Node]]
