@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import twofold as tf
 from twofold import engine
@@ -70,6 +71,56 @@ def test_captured_functions_see_where_rows_come_from() -> None:
         np.testing.assert_allclose(total(tf.ones(1)).item(), expected(), rtol=1e-5)
     x[10], x[6] = 1.0, -3.0
     np.testing.assert_allclose(total(tf.ones(1)).item(), expected(), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::twofold.capture.NotCaptured")
+@pytest.mark.parametrize("way", ["copy", "multiply", "fill"])
+def test_captured_writes_to_memory_that_is_shared(way: str) -> None:
+    """NumPy sees each, and what it writes is seen."""
+    array = np.ones((4, 2))
+    x = tf.from_numpy(array)
+
+    @tf.compile
+    def write(v: tf.Tensor) -> None:
+        if way == "copy":
+            x.copy_(v)
+        elif way == "multiply":
+            x.mul_(v)
+        else:
+            x.fill_(3)
+
+    for t in range(1, 6):
+        v = tf.tensor(np.full((4, 2), float(t)))
+        expected = {"copy": v.numpy().copy(), "multiply": array * t, "fill": np.full((4, 2), 3)}
+        write(v)
+        np.testing.assert_array_equal(array, expected[way])
+        np.testing.assert_array_equal((x + 0).numpy(), expected[way])
+        array[1, 0] = 7
+        assert x[1, 0].item() == 7
+
+
+@pytest.mark.filterwarnings("ignore::twofold.capture.NotCaptured")
+@pytest.mark.parametrize("captured", [False, True])
+def test_graphs_keep_rows_of_memory_that_is_shared(captured: bool) -> None:
+    """A gradient needs the rows as they were before a write that NumPy sees."""
+    array = np.ones((4, 2))
+    x = tf.from_numpy(array)
+    w = tf.ones(2, 2, dtype=tf.float64, requires_grad=True)
+
+    def write() -> None:
+        x.add_(1)
+
+    if captured:
+        write = tf.compile(write)
+    for t in range(1, 6):
+        w.grad = None
+        rows = x[1:3]
+        loss = (w * rows[:1] + w[:1] * rows).sum()
+        loss.item()
+        write()
+        loss.backward()
+        assert w.grad.tolist() == [[3 * t, 3 * t], [t, t]]
+        assert (array == t + 1).all() and rows.tolist() == array[1:3].tolist()
 
 
 def test_gradients_pass_through_rows() -> None:

@@ -290,6 +290,7 @@ def _own(storage: Any) -> None:
     if alone and storage.pinned is None:
         return
     if storage.pinned is not None:  # that memory gets the new value too
+        value.let_parts_go()
         node.value = _copy(value)
     own = leaf(_copy(value), node.structure.type, node.structure.requires_grad)
     own.target = node.target

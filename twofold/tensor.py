@@ -267,7 +267,9 @@ class Tensor:
                         new = custom.replace(base, new)
         if storage.pinned is not None:
             new = write_back(storage, new)
-        if not new.inputs and (recorder.observer is not None or new.value.__class__ is not Buffer):
+        observer = recorder.observer
+        observed = observer is not None and observer.broken is None
+        if not new.inputs and (observed or new.value.__class__ is not Buffer):
             # A write that an observer sees happen, of a value that is this storage's own.
             new = custom.identity(new)
         storage.write(new)
@@ -698,14 +700,19 @@ def write_back(storage: Storage, new: Node) -> Node:
     array = storage.pinned
     old = storage.node
     ours = array.base is None or isinstance(getattr(array.base, "buffer", None), Buffer)
+    in_array = isinstance(old.value, Buffer) and old.value.owner is array
     # The slot, the local name, getrefcount's argument and the buffer of the node make four.
-    if ours and sys.getrefcount(array) <= 4:
+    if ours and sys.getrefcount(array) <= 3 + in_array:
         storage.pinned = None
         return new
     s = new.structure
     if s.requires_grad and not _is_leaf_node(new):
         return new
+    if recorder.observer is not None:
+        engine.realize([new])  # tells it that what follows is no part of the graph
     value = np.array(engine.to_numpy(new))
+    if isinstance(old.value, Buffer):
+        old.value.let_parts_go()
     if sys.getrefcount(old) > 3:
         old.value = engine.from_numpy(array, s.dtype).value
     array[...] = value

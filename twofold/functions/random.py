@@ -157,10 +157,10 @@ def _words(n: int, each: int, generator: Generator | None) -> list[Node]:
     if recorder.observer is not None:
         recorder.observer.live(key, lambda: generator.key)
         recorder.observer.live(first, lambda: generator.take(taken))
-    ahead = taken
+    stretch = taken
     for steps, step in _loops.found:
-        ahead //= max(steps, 1)
-        first = ew.add(first, ew.mul(step, number(ahead, dtypes.int64)))
+        stretch //= max(steps, 1)
+        first = ew.add(first, ew.mul(step, number(stretch, dtypes.int64)))
     key = broadcast_to(key, (n,))
     counter = ew.add(mv.iota(n), broadcast_to(first, (n,)))
     words = [ew.random_bits(key, counter)]

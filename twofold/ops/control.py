@@ -306,8 +306,7 @@ def _with_products(body: Body) -> tuple[Body, int]:
     """`body` with its products as further outputs, and how many these are."""
     found = body.derived.get("products")
     if found is None:
-        kinds = (*_PRODUCTS,)
-        products = [n for n in postorder(body.outputs) if n.structure.op.kind in kinds]
+        products = [n for n in postorder(body.outputs) if n.structure.op.kind in _PRODUCTS]
         products = [n for n in products if n.dtype is body.outputs[0].dtype]
         made = interned(Body(body.parameters, [*body.outputs, *products]))
         found = body.derived["products"] = (made, len(products))

@@ -8,6 +8,7 @@ import mmap
 import os
 import threading
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -59,9 +60,10 @@ class Buffer:
     0
     """
 
-    __slots__ = ("__weakref__", "_block", "_size", "address", "n_bytes")
+    __slots__ = ("__weakref__", "_block", "_parts", "_size", "address", "n_bytes")
 
     _block: Any  # what the memory belongs to
+    _parts: WeakSet[Buffer] | None
 
     def __init__(self, n_bytes: int) -> None:
         self.n_bytes = n_bytes
@@ -74,6 +76,7 @@ class Buffer:
                     size = larger
                     break
         self._size = 0  # until there is memory, there is none to give back
+        self._parts = None
         if blocks:
             try:
                 self.address, self._block = blocks.pop()
@@ -100,7 +103,7 @@ class Buffer:
         """The memory of a C-contiguous array, which is kept alive. It must be one that
         `may_be_read_past`."""
         self = cls.__new__(cls)
-        self.n_bytes, self._size = array.nbytes, 0
+        self.n_bytes, self._size, self._parts = array.nbytes, 0, None
         self.address, self._block = array.__array_interface__["data"][0], array
         return self
 
@@ -108,9 +111,26 @@ class Buffer:
     def within(cls, whole: Buffer, offset: int, n_bytes: int) -> Buffer:
         """Part of a buffer, from byte `offset`, which is kept alive."""
         self = cls.__new__(cls)
-        self.n_bytes, self._size = n_bytes, 0
+        self.n_bytes, self._size, self._parts = n_bytes, 0, None
         self.address, self._block = whole.address + offset, whole
+        if whole._parts is None:
+            whole._parts = WeakSet()
+        whole._parts.add(self)
         return self
+
+    def let_parts_go(self) -> None:
+        """Give each part memory of its own, with what is there now: it will be overwritten."""
+        for part in list(self._parts or ()):
+            part.let_parts_go()
+            own = Buffer(part.n_bytes)
+            ctypes.memmove(own.address, part.address, part.n_bytes)
+            part.address, part._block = own.address, own
+        self._parts = None
+
+    @property
+    def owner(self) -> Any:
+        """What the memory belongs to: an array, or another buffer."""
+        return self._block
 
     @property
     def is_foreign(self) -> bool:
