@@ -6,6 +6,7 @@ import io
 import pickle
 import random
 import struct
+import tarfile
 import zipfile
 import zlib
 
@@ -123,6 +124,8 @@ CALLS = {
     + text("items") + text("x") + b"sb.",
     "special attribute": b"ccollections\nOrderedDict\n)R}"
     + text("__class__") + text("x") + b"sb.",
+    "what a tensor is made of": b"ctorch._tensor\n_rebuild_from_type_v2\n(" + REBUILD
+    + b"ctorch\nTensor\n" + tensor()[len(REBUILD):-1] + b"}" + text("_storage") + b"NstR.",
     "defaultdict of a name": b"ccollections\ndefaultdict\n(" + SPRING + b"tR.",
     "defaultdict of a maker": b"ccollections\ndefaultdict\n(" + REBUILD + b"tR.",
     "object array": b"cnumpy\ndtype\n(" + text("O8") + b"\x89\x88tR.",
@@ -171,6 +174,15 @@ def test_what_is_refused_is_named():
 
 
 DEEP = 100_000
+
+
+def doubled(times: int, width: int = 2) -> bytes:
+    """A tuple that holds one tuple several times, which does so too, and so on."""
+    levels = (b"0(" + b"h" + bytes([i]) + (b"h" + bytes([i])) * (width - 1) + b"tq" + bytes([i + 1])
+              for i in range(times))  # fmt: skip
+    return b")q\0" + b"".join(levels)
+
+
 PICKLES = {
     "empty": (b"", "cut short"),
     "no stop": (b"\x80\2N", "cut short"),
@@ -207,6 +219,37 @@ PICKLES = {
         b"\x80\2](" + b"".join(b"M" + struct.pack("<H", i) for i in range(9000)) + b"eq\0"
         + b"cbuiltins\nset\nq\1" + b"0h\1h\0\x85R" * 10_000 + b".",
         "makes far more",
+    ),
+    "states": (
+        b"\x80\2B" + struct.pack("<I", 1 << 16) + b"x" * (1 << 16) + b"q\0"
+        + b"0cnumpy.core.multiarray\n_reconstruct\nq\1" + b"0cnumpy\nndarray\nq\2"
+        + b"0cnumpy\ndtype\n(" + text("u1") + b"\x89\x88tRq\3" + b"0]("
+        + b"h\1(h\2K\0\x85U\1btR(K\1J\0\0\1\0\x85h\3\x89h\0tb" * 5000 + b"e.",
+        "makes far more",
+    ),
+    "list that is deep by a longer way": (
+        b"\x80\2(]r\0\0\0\0" + b"".join(
+            b"]j" + struct.pack("<I", i) + b"ar" + struct.pack("<I", i + 1) for i in range(5000)
+        ) + b"l.",
+        "deep in one another",
+    ),
+    "key without end": (b"\x80\2}(" + doubled(7, 250) + b"Nu.", "is a value of tuple"),
+    "reference without end": (b"\x80\2" + doubled(60) + b"Q.", "an unknown reference"),
+    "storage without end": (
+        b"\x80\2(" + text("storage") + doubled(60) + text("0") + text("cpu") + b"K\4tQ.",
+        "a storage of an unknown class",
+    ),
+    "factory without end": (
+        b"\x80\2ccollections\ndefaultdict\n" + doubled(60) + b"\x85R.", "is filled by"
+    ),
+    "type without end": (b"\x80\2cnumpy\ndtype\n" + doubled(60) + b"\x85R.", "NumPy values of"),
+    "size without end": (
+        b"\x80\2" + REBUILD + b"(" + STORAGE + b"K\0" + doubled(60) + b")" + NONE + b"tR.",
+        "size must be at most",
+    ),
+    "attribute that is a storage": (
+        b"\x80\2ccollections\nOrderedDict\n)R}" + text("x") + STORAGE + b"sb.",
+        "holds a storage of 4 elements of float32 as a value",
     ),
     "array of another size": (
         b"\x80\2cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\1b\x87R(K\1K\5\x85"
@@ -289,9 +332,14 @@ def test_tensors_that_cannot_be(case):
 
 
 def test_truth_values_must_be_such():
-    data = zipped(b"\x80\2" + tensor(storage(kind="BoolStorage")) + b".", {"0": b"\0\1\7\0"})
-    with pytest.raises(FormatError, match="truth values must be 0 or 1; got 7"):
-        tf.load(io.BytesIO(data))
+    typed = b"\x80\2" + tensor(storage(kind="BoolStorage")) + b"."
+    untyped = (
+        b"\x80\2ctorch._utils\n_rebuild_tensor_v3\n(" + storage("UntypedStorage")
+        + b"K\0K\4\x85K\1\x85" + NONE + b"ctorch\nbool\ntR."
+    )  # fmt: skip
+    for data in (typed, untyped):
+        with pytest.raises(FormatError, match="truth values must be 0 or 1; got 7"):
+            tf.load(io.BytesIO(zipped(data, {"0": b"\0\1\7\0"})))
 
 
 # Zip files.
@@ -390,11 +438,49 @@ def test_legacy_streams_that_lie():
     for given in (
         {"body": GOOD, "size": 5}, {"body": GOOD, "size": -4}, {"body": GOOD, "content": b"short"},
         {"body": huge, "size": 1 << 40},
+        {"body": b"\x80\2" + storage("UntypedStorage") + b"0N.", "size": -4},
         {"body": GOOD, "keys": pickle.dumps(["0", "1"], 2)},
         {"body": GOOD, "keys": pickle.dumps([], 2)}, {"body": GOOD, "keys": pickle.dumps(3, 2)},
     ):  # fmt: skip
         with pytest.raises(FormatError, match=r"cut short or damaged|does not hold the storages"):
             load(**given)
+
+
+def tarred(path, storages=0, views: object = None, tensors=0, content=0, **size) -> None:
+    """A checkpoint of the first versions, with nothing in it or what is given."""
+    members = {
+        "storages": pickle.dumps(storages, 2) + pickle.dumps([] if views is None else views, 2),
+        "tensors": pickle.dumps(tensors, 2),
+        "pickle": content if isinstance(content, bytes) else pickle.dumps(content, 2),
+    }
+    with open(path, "wb") as file:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = size.get(name, len(data))
+            file.write(info.tobuf(tarfile.GNU_FORMAT) + data + bytes(-len(data) % 512))
+        file.write(bytes(1024))
+
+
+def test_tar_files_that_lie(tmp_path):
+    path = tmp_path / "a.tar"
+    tarred(path)
+    assert tf.load(path) == 0
+    for words, given in {
+        "a part of a storage is damaged": {"views": 5},
+        "a number of members is damaged": {"tensors": "x"},
+        "a storage is damaged": {"storages": 3},
+        "is called .*a tuple": {"content": b"\x80\2" + doubled(60) + b"Q."},
+        "lacks the tensor 7": {"content": b"\x80\2K\7Q."},
+        "within a member; got pickle": {"pickle": 1 << 50},
+    }.items():
+        tarred(path, **given)
+        with pytest.raises(FormatError, match=words):
+            tf.load(path)
+    long = tarfile.TarInfo("x")
+    long.type, long.size = tarfile.GNUTYPE_LONGNAME, 1 << 50
+    path.write_bytes(long.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(FormatError, match="is damaged"):
+        tf.load(path)
 
 
 def test_random_damage_never_raises_anything_else():

@@ -27,6 +27,7 @@ from .files import FormatError, write_atomically
 from .names import find
 from .pickle_writer import PickleWriter
 from .stored import (
+    MAX_RANK,
     FileStorage,
     MapLocation,
     StorageType,
@@ -36,12 +37,13 @@ from .stored import (
     path_of,
     tensor_of,
 )
-from .unpickle import Unpickler
+from .unpickle import Unpickler, shown
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
 _MAX_PICKLE = 1 << 32
 _MAX_STORAGE = 1 << 48
+_HEAD_BYTES = 262
 
 
 def save(
@@ -107,7 +109,7 @@ def load(
 
     def read(file: BinaryIO) -> Any:
         start = file.tell()
-        head = file.read(10)
+        head = file.read(_HEAD_BYTES)
         file.seek(start)
         if head[:4] == b"PK\x03\x04":
             return _read_zip(Archive(file, path), map_location, mmap, encoding)
@@ -122,14 +124,13 @@ def load(
             return tree.read(file, path)[0]
         if head[:1] == b"\x80":
             return _read_legacy(file, path, map_location, encoding)
-        if tarfile.is_tarfile(file):
-            file.seek(start)
+        if head[257:] == b"ustar":
             return _read_tar(file, path, map_location, encoding)
         if len(head) < 10:
             raise FormatError(f"[load] {path} begins with 8 bytes of no format; it is cut short")
         raise FormatError(
             f"[load] {path} is no file of PyTorch's and no safetensors file; got a file that "
-            f"begins with {head!r}"
+            f"begins with {head[:10]!r}"
         )
 
     return readable(f, read)
@@ -175,8 +176,8 @@ def _read_zip(archive: Archive, map_location: MapLocation, mmap: bool | None, en
             )
         if whole is not None and begin % 16 == 0 and order.decode() == sys.byteorder:
             storage.array = whole[begin : begin + size]
-            return
-        archive.read_into(f"data/{key}", allocate(storage).data)
+        else:
+            archive.read_into(f"data/{key}", allocate(storage).data)
         finish(storage, order == b"big")
 
     storages = _Storages(map_location, fill)
@@ -210,12 +211,12 @@ class _Storages:
                 "model.load_state_dict(twofold.load(path))"
             )
         if not isinstance(name, tuple) or not 5 <= len(name) <= 6 or name[0] != "storage":
-            raise FormatError(f"[load] an unknown reference; got {str(name)[:80]}")
+            raise FormatError(f"[load] an unknown reference; got {shown(name)}")
         _, kind, key, location, size, *part = name
         if not isinstance(kind, StorageType) or not isinstance(location, str):
-            raise FormatError(f"[load] a storage of an unknown class; got {str(kind)[:80]}")
+            raise FormatError(f"[load] a storage of an unknown class; got {shown(kind)}")
         if type(key) not in (str, int) or type(size) is not int or not 0 <= size < _MAX_STORAGE:
-            raise FormatError(f"[load] a storage of impossible size; got {str(size)[:80]}")
+            raise FormatError(f"[load] a storage of impossible size; got {shown(size)}")
         found = self.by_key.get(str(key))
         if found is None:
             found = FileStorage(kind.dtype, size, location)
@@ -235,7 +236,7 @@ class _Storages:
                 or len(view) != 3
                 or not all(type(n) is int for n in view[1:])
             ):
-                raise FormatError(f"[load] a part of a storage is damaged; got {str(view)[:80]}")
+                raise FormatError(f"[load] a part of a storage is damaged; got {shown(view)}")
             return found.part(view[1], view[2])
         return found
 
@@ -280,7 +281,7 @@ def _read_legacy(file: BinaryIO, path: str, map_location: MapLocation, encoding:
         )
     version, machine = plain(), plain()
     if version != _LEGACY_VERSION or not isinstance(machine, dict):
-        raise FormatError(f"[load] {path} is of an unknown version; got {str(version)[:80]}")
+        raise FormatError(f"[load] {path} is of an unknown version; got {shown(version)}")
     is_big = machine.get("little_endian") is False
     object_at = at
     storages = _Storages(map_location, lambda key, storage: None)
@@ -290,10 +291,10 @@ def _read_legacy(file: BinaryIO, path: str, map_location: MapLocation, encoding:
     at = reader.at
     keys = plain()
     known = storages.by_key
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(known):
+    if not isinstance(keys, list) or sorted(_key(x, path) for x in keys) != sorted(known):
         raise FormatError(f"[load] {path} does not hold the storages that its tensors need")
-    for key in map(str, keys):
-        at = _fill_from(data, at, known[key], path, is_big)
+    for key in keys:
+        at = _fill_from(data, at, known[_key(key, path)], path, is_big)
     value = Unpickler(data, find, storages.find, object_at, encoding).load()
     file.seek(start + at)
     return value
@@ -306,7 +307,7 @@ def _fill_from(data: bytes, at: int, storage: FileStorage, path: str, is_big: bo
     if storage.dtype is None:
         storage.size = size
     end = at + storage.n_bytes
-    if size != storage.size or end > len(data):
+    if not 0 <= size == storage.size or end > len(data):
         raise FormatError(
             f"[load] {path} is cut short or damaged: a storage has {storage.size} elements in the "
             f"pickle, {size} by its own count, and {max(0, len(data) - at)} bytes follow"
@@ -322,6 +323,9 @@ def _fill_from(data: bytes, at: int, storage: FileStorage, path: str, is_big: bo
 
 def _read_tar(file: BinaryIO, path: str, map_location: MapLocation, encoding: str) -> Any:
     members: dict[str, bytes] = {}
+    start = file.tell()
+    n_bytes = file.seek(0, io.SEEK_END)
+    file.seek(start)
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             for info in archive:
@@ -329,19 +333,22 @@ def _read_tar(file: BinaryIO, path: str, map_location: MapLocation, encoding: st
                 if name in ("storages", "tensors", "pickle", "sys_info") and info.isfile():
                     if info.issparse():
                         raise FormatError(f"[load] {path} has a member with holes; got {name}")
+                    if info.offset_data + info.size > n_bytes:
+                        raise FormatError(f"[load] {path} is cut short within a member; got {name}")
                     content = archive.extractfile(info)
                     members[name] = b"" if content is None else content.read()
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise FormatError(f"[load] {path} is damaged; got {error}") from None
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, MemoryError) as error:
+        raise FormatError(f"[load] {path} is damaged; got {error!r}") from None
     if not {"storages", "tensors", "pickle"} <= set(members):
         raise FormatError(f"[load] {path} is a tar file, but no checkpoint of PyTorch's")
     storages = _tar_storages(members["storages"], path, map_location)
     tensors = _tar_tensors(members["tensors"], storages, path)
 
     def tensor(name: Any) -> Any:
-        if str(name) not in tensors:
-            raise FormatError(f"[load] {path} lacks the tensor {str(name)[:80]}")
-        return tensors[str(name)]
+        key = _key(name, path)
+        if key not in tensors:
+            raise FormatError(f"[load] {path} lacks the tensor {key[:80]}")
+        return tensors[key]
 
     return Unpickler(members["pickle"], find, tensor, encoding=encoding).load()
 
@@ -356,18 +363,19 @@ def _tar_storages(data: bytes, path: str, map_location: MapLocation) -> dict[str
         if len(entry) != 3 or not isinstance(entry[2], StorageType) or entry[2].dtype is None:
             raise FormatError(f"[load] {path}: a storage is damaged")
         size = int.from_bytes(data[reader.at : reader.at + 8], "little", signed=True)
-        storage = FileStorage(entry[2].dtype, max(0, size), str(entry[1]))
+        storage = FileStorage(entry[2].dtype, max(0, size), _key(entry[1], path))
         check_location(storage, map_location)
         reader.at = _fill_from(data, reader.at, storage, path, False)
-        found[str(entry[0])] = storage
+        found[_key(entry[0], path)] = storage
     reader = Unpickler(data, find, at=reader.at)
-    for view in reader.load():
-        if not isinstance(view, tuple) or len(view) != 4 or str(view[1]) not in found:
+    views = reader.load()
+    for view in views if isinstance(views, list) else [views]:
+        if not isinstance(view, tuple) or len(view) != 4 or _key(view[1], path) not in found:
             raise FormatError(f"[load] {path}: a part of a storage is damaged")
         target, root, offset, size = view
         if type(offset) is not int or type(size) is not int:
             raise FormatError(f"[load] {path}: a part of a storage is damaged")
-        found[str(target)] = found[str(root)].part(offset, size)
+        found[_key(target, path)] = found[_key(root, path)].part(offset, size)
     return found
 
 
@@ -379,18 +387,26 @@ def _tar_tensors(data: bytes, storages: dict[str, FileStorage], path: str) -> di
         entry = reader.load_parts()
         at = reader.at
         rank = int.from_bytes(data[at : at + 4], "little", signed=True)
-        if len(entry) != 3 or str(entry[1]) not in storages or not 0 <= rank <= 64:
+        if len(entry) != 3 or _key(entry[1], path) not in storages or not 0 <= rank <= MAX_RANK:
             raise FormatError(f"[load] {path}: a tensor is damaged")
         if at + 16 + 16 * rank > len(data):
             raise FormatError(f"[load] {path} is cut short within its tensors")
         numbers = struct.unpack_from(f"<{2 * rank + 1}q", data, at + 8)
         reader.at = at + 16 + 16 * rank
         size, stride, offset = numbers[:rank], numbers[rank : 2 * rank], numbers[-1]
-        tensors[str(entry[0])] = tensor_of(storages[str(entry[1])], offset, size, stride)
+        storage = storages[_key(entry[1], path)]
+        tensors[_key(entry[0], path)] = tensor_of(storage, offset, size, stride)
     return tensors
 
 
 def _count(n: Any, path: str) -> int:
     if type(n) is not int or not 0 <= n < 1 << 24:
-        raise FormatError(f"[load] {path}: a number of members is damaged; got {str(n)[:80]}")
+        raise FormatError(f"[load] {path}: a number of members is damaged; got {shown(n)}")
     return n
+
+
+def _key(x: Any, path: str) -> str:
+    """What a file calls a storage or a tensor: text or a number."""
+    if type(x) not in (str, int):
+        raise FormatError(f"[load] {path}: a storage or a tensor is called {shown(x)}")
+    return str(x)

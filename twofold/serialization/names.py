@@ -20,7 +20,7 @@ from ..nn.parameter import Parameter
 from ..tensor import Device, Size, Tensor
 from .files import FormatError
 from .stored import KNOWN_DTYPES, STORAGE_NAMES, StorageType, tensor_of
-from .unpickle import Known, Refused, check_key
+from .unpickle import Known, Refused, check_key, shown
 
 _trusted: dict[str, Any] = {}
 
@@ -158,7 +158,7 @@ def _from_type(function: Any, kind: Any, args: Any, state: Any) -> Any:
     """A tensor with attributes: its maker, its class, the maker's arguments, the attributes."""
     known = function.make if isinstance(function, Known) else None
     if known not in (_tensor, _tensor_of_type, _parameter, _parameter_with_state):
-        raise Refused(f"[load] a tensor is made by {function!r}, which makes none")
+        raise Refused(f"[load] a tensor is made by {shown(function)}, which makes none")
     if not isinstance(args, tuple):
         raise FormatError(f"[load] a tensor is made of arguments; got {type(args).__name__}")
     result = known(*args)
@@ -167,7 +167,9 @@ def _from_type(function: Any, kind: Any, args: Any, state: Any) -> Any:
 
 
 def _set_attributes(value: Any, state: Any) -> None:
-    """Give a value the attributes that a file notes, if they hide nothing of its class."""
+    """Give a value the attributes that a file notes, if they hide nothing of its class and replace
+    nothing that it is made of."""
+    own = vars(value)
     if isinstance(state, tuple) and len(state) == 2 and not state[1]:
         state = state[0]
     if state is None:
@@ -175,9 +177,10 @@ def _set_attributes(value: Any, state: Any) -> None:
     if not isinstance(state, dict):
         raise FormatError(f"[load] attributes are a dict; got {type(state).__name__}")
     for name in state:
-        if not isinstance(name, str) or not name.isidentifier() or hasattr(type(value), name):
-            raise Refused(f"[load] the attribute {name!r} cannot be set by a file")
-    value.__dict__.update(state)
+        is_name = isinstance(name, str) and name.isidentifier()
+        if not is_name or name in own or hasattr(type(value), name):
+            raise Refused(f"[load] the attribute {shown(name)} cannot be set by a file")
+    own.update(state)
 
 
 def _size(*given: Any) -> Size:
@@ -203,7 +206,7 @@ def _device(kind: Any, index: Any = None) -> Any:
 
 def _layout(name: Any) -> str:
     if name != "torch.strided":
-        raise Refused(f"[load] the file holds a tensor of layout {str(name)[:40]!r}; "
+        raise Refused(f"[load] the file holds a tensor of layout {shown(name)}; "
                       "dense tensors are read")  # fmt: skip
     return name
 
@@ -243,7 +246,7 @@ def _default_dict(factory: Any = None, *items: Any) -> defaultdict[Any, Any]:
     kinds = {"dict": dict, "list": list, "set": set, "int": int, "float": float, "str": str}
     name = factory.name.rpartition(".")[2] if isinstance(factory, Known) else None
     if factory is not None and name not in kinds:
-        raise Refused(f"[load] a defaultdict is filled by {factory!r}; plain containers and "
+        raise Refused(f"[load] a defaultdict is filled by {shown(factory)}; plain containers and "
                       "numbers are known")  # fmt: skip
     return defaultdict(None if name is None else kinds[name], _pairs(*items))
 
@@ -297,7 +300,7 @@ _NUMPY_CODE = re.compile(r"[biufc](1|2|4|8|16)\Z|[?]\Z")
 
 def _numpy_type(code: Any, align: Any = False, copy: Any = True) -> np.dtype:
     if not isinstance(code, str) or not _NUMPY_CODE.match(code):
-        raise Refused(f"[load] the file holds NumPy values of type {str(code)[:40]!r}; numbers and "
+        raise Refused(f"[load] the file holds NumPy values of type {shown(code)}; numbers and "
                       "truth values are read")  # fmt: skip
     return np.dtype(code, copy=True)
 

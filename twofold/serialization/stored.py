@@ -23,7 +23,7 @@ from ..graph.types import Type
 from ..runtime.buffers import Buffer
 from ..tensor import Device, Tensor, from_stored, wrap
 from .files import FormatError
-from .unpickle import Inert, Refused
+from .unpickle import Inert, Refused, shown
 
 MAX_RANK = 64
 _MAX_SIZE = 1 << 62
@@ -113,15 +113,26 @@ def allocate(storage: FileStorage) -> np.ndarray:
 def finish(storage: FileStorage, is_big_endian: bool = False) -> None:
     """Check the bytes that were read and bring them into this machine's order."""
     array, dtype = storage.array, storage.dtype
-    if array is None or dtype is None:
+    is_other = is_big_endian != (sys.byteorder == "big")
+    if array is None:
         return
-    if dtype is dtypes.bool_ and len(array) and array.max() > 1:
-        raise FormatError(f"[load] truth values must be 0 or 1; got {array.max()}")
-    if is_big_endian != (sys.byteorder == "big") and dtype.itemsize > 1:
+    if dtype is None:
+        if is_other:
+            raise FormatError("[load] bytes without a type are in the order of another machine")
+        return
+    check_truth(storage)
+    if is_other and dtype.itemsize > 1:
         width = dtype.storage.newbyteorder("<").itemsize
         if dtype.name.startswith("complex"):
             width //= 2
         array.view(f"u{width}").byteswap(inplace=True)
+
+
+def check_truth(storage: FileStorage) -> None:
+    """FormatError if a storage of truth values holds anything else."""
+    array = storage.array
+    if storage.dtype is dtypes.bool_ and array is not None and len(array) and array.max() > 1:
+        raise FormatError(f"[load] truth values must be 0 or 1; got {array.max()}")
 
 
 def _is_size(x: Any) -> bool:
@@ -132,13 +143,13 @@ def check_layout(storage: FileStorage, offset: Any, size: Any, stride: Any, dtyp
     """FormatError unless a tensor of this layout lies within the storage."""
 
     def bad(rule: str, got: object) -> FormatError:
-        return FormatError(f"[load] a tensor's {rule}; got {str(got)[:200]}")
+        return FormatError(f"[load] a tensor's {rule}; got {shown(got)}")
 
     for name, given in (("size", size), ("stride", stride)):
         if not isinstance(given, tuple) or len(given) > MAX_RANK or not all(map(_is_size, given)):
             raise bad(f"{name} must be at most {MAX_RANK} whole numbers", given)
     if len(size) != len(stride):
-        raise bad("size and stride must be as many", f"{size} and {stride}")
+        raise bad("size and stride must be as many", (len(size), len(stride)))
     if not _is_size(offset):
         raise bad("offset must be a whole number", offset)
     if math.prod(size) >= _MAX_SIZE:
@@ -166,6 +177,7 @@ def tensor_of(
         raise FormatError("[load] a tensor of bytes without a type")
     if root.dtype is None:
         root.dtype, root.size = dtype, root.n_bytes // dtype.itemsize
+        check_truth(root)
     if root.dtype is not dtype:
         raise FormatError(
             f"[load] one storage is of two types; got {root.dtype.name} and {dtype.name}"

@@ -5,27 +5,29 @@ plain containers itself; a name in the file is looked up in a table of `Known` t
 caller, and only those can be called. Everything else that a pickle may ask for (other names,
 extension codes, the old ways to make instances) is refused by name.
 
-Sizes are checked before anything is made of them, keys of dicts and members of sets are plain and
-shallow (a hash of deep tuples would overflow C's stack), and what comes out is at most `MAX_DEPTH`
-deep.
+Sizes are checked before anything is made of them. Keys of dicts and members of sets are plain,
+small and shallow: a hash of deep tuples would overflow C's stack, and one of tuples that hold one
+another several times would never end, as would their text in a message (hence `shown`). What comes
+out is at most `MAX_DEPTH` deep.
 """
 
 from __future__ import annotations
 
 import pickle
 import struct
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from ..dtypes import DType
-from ..tensor import Device
+from ..tensor import Device, Tensor
 from .files import FormatError
 
 MAX_DEPTH = 2000
 """The deepest nesting of containers that is read."""
 
 MAX_PROTOCOL = 5
-_MAX_KEY_DEPTH = 8
+_MAX_KEY_DEPTH, _MAX_KEY_ITEMS = 8, 1024
 _SIZED = (str, bytes, bytearray, list, tuple, dict, set, frozenset)
 _PLAIN = (str, bytes, int, float, bool, complex, type(None), DType, Device)
 
@@ -261,10 +263,7 @@ class Unpickler:
             raise Refused(f"[load] the pickle calls {_kind(function)}, which is no function")
         if type(args) is not tuple:
             raise TypeError(f"{function} is called with {_kind(args)}")
-        # What is made of one text or list again and again could be far larger than the file.
-        self.credit -= sum(len(x) for x in args if isinstance(x, _SIZED))
-        if self.credit < 0:
-            raise Refused("[load] the pickle makes far more of its values than it holds")
+        self._charge(args)
         value = make(*args)
         if function.build is not None:
             self._builders[id(value)] = (value, function)
@@ -276,11 +275,21 @@ class Unpickler:
         builder = self._builders.get(id(value))
         if builder is None or builder[1].build is None:
             raise Refused(f"[load] the pickle sets the state of {_kind(value)}, which has none")
+        self._charge(state if type(state) is tuple else (state,))
         builder[1].build(value, state)
+
+    def _charge(self, given: tuple) -> None:
+        """Refused if too much was made before: what is made of one text or list again and again
+        could be far larger than the file."""
+        for x in given:
+            for part in (x, *x) if type(x) is tuple else (x,):
+                self.credit -= len(part) if isinstance(part, _SIZED) else 0
+        if self.credit < 0:
+            raise Refused("[load] the pickle makes far more of its values than it holds")
 
     def _persistent_id(self, name: Any) -> None:
         if self.persistent is None:
-            raise Refused(f"[load] the pickle refers to {str(name)[:80]!r} outside of itself")
+            raise Refused(f"[load] the pickle refers to {shown(name)} outside of itself")
         self.stack.append(self.persistent(name))
 
     # The memo.
@@ -331,34 +340,80 @@ def _kind(x: Any) -> str:
     return repr(x) if isinstance(x, Known) else f"a value of {type(x).__name__}"
 
 
-def check_key(x: Any, depth: int = 0) -> Any:
+def shown(x: Any, is_part: bool = False) -> str:
+    """A value of a file as text for a message, short however much it holds.
+
+    >>> shown((1, "a", (2, 3))), shown([0] * 1000)
+    ("(1, 'a', a tuple)", 'a list')
+    """
+    if isinstance(x, Inert) or x is None or type(x) in (bool, float, complex, DType, Device):
+        text = repr(x)
+    elif type(x) is int:
+        text = repr(x) if x.bit_length() <= 128 else f"a number of {x.bit_length()} bits"
+    elif isinstance(x, (str, bytes)):
+        text = repr(x[:80])
+    elif type(x) is tuple and len(x) <= 8 and not is_part:
+        text = f"({', '.join(shown(item, True) for item in x)})"
+    else:
+        text = f"a {type(x).__name__}"
+    return text[:200]
+
+
+def check_key(x: Any) -> Any:
     """`x` if it may be a dict's key or a set's member. TypeError otherwise."""
-    if type(x) is tuple and depth < _MAX_KEY_DEPTH:
-        for item in x:
-            check_key(item, depth + 1)
-    elif type(x) not in _PLAIN:
-        raise TypeError(f"a dict's key or a set's member is {_kind(x)}")
-    return x
+    level = [x]
+    for _ in range(_MAX_KEY_DEPTH + 1):
+        below: list[Any] = []
+        for item in level:
+            if type(item) is tuple and len(below) + len(item) <= _MAX_KEY_ITEMS:
+                below.extend(item)
+            elif type(item) not in _PLAIN:
+                raise TypeError(f"a dict's key or a set's member is {_kind(item)}")
+        if not below:
+            return x
+        level = below
+    raise TypeError(f"a dict's key or a set's member is {_kind(x)} too deep in one another")
 
 
 def check_result(value: Any) -> None:
     """FormatError if containers lie deeper in one another than `MAX_DEPTH`, or hold what stands for
     a part of the file instead of a value."""
-    level, seen = [value], set[int]()
-    for _ in range(MAX_DEPTH):
-        below: list[Any] = []
-        for x in level:
+    # How deep what each container holds is; 0 while it is walked, so that it may hold itself.
+    heights: dict[int, int] = {}
+    path, reached = [(0, iter([value]))], [0]
+    while path:
+        owner, rest = path[-1]
+        for x in rest:
             if isinstance(x, Inert):
                 raise Refused(f"[load] the file holds {x} as a value; tensors and plain containers "
                               "are read")  # fmt: skip
-            if not isinstance(x, (list, tuple, dict)) or id(x) in seen:
+            if not isinstance(x, (list, tuple, dict, Tensor)):
                 continue
-            seen.add(id(x))
-            below.extend(x.values() if isinstance(x, dict) else x)
-        if not below:
-            return
-        level = below
-    raise FormatError(f"[load] values lie more than {MAX_DEPTH} deep in one another")
+            if id(x) not in heights:
+                heights[id(x)] = 0
+                path.append((id(x), iter(_parts(x))))
+                reached.append(0)
+                break
+            reached[-1] = max(reached[-1], heights[id(x)])
+        else:
+            path.pop()
+            heights[owner] = reached.pop() + 1
+            if heights[owner] > MAX_DEPTH:
+                raise FormatError(f"[load] values lie more than {MAX_DEPTH} deep in one another")
+            if reached:
+                reached[-1] = max(reached[-1], heights[owner])
+
+
+def _parts(x: Any) -> list[Any]:
+    """What a container holds, and the attributes that a file may have given a value."""
+    held: list[Any] = []
+    if isinstance(x, (OrderedDict, Tensor)):
+        held.extend(vars(x).values())
+    if isinstance(x, dict):
+        held.extend(x.values())
+    elif not isinstance(x, Tensor):
+        held.extend(x)
+    return held
 
 
 def _push(value: Any) -> Callable[[Unpickler], None]:
