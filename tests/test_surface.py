@@ -19,6 +19,9 @@ CALLS = {
     "as_strided": lambda m, t: m.as_strided(t(A), (2, 3), (12, 2), 1),
     "as_strided overlapping": lambda m, t: m.as_strided(t(A), (5, 3), (1, 1)),
     "as_strided_scatter": lambda m, t: m.as_strided_scatter(t(A), t(A[:2, :2]), (2, 2), (1, 6)),
+    "as_strided_scatter of a view": lambda m, t: m.as_strided_scatter(
+        t(A)[1:].T, t(V[:4]), (4,), (1,)
+    ),
     "atleast_3d": lambda m, t: m.atleast_3d(t(A), t(V)),
     "bartlett": lambda m, t: m.bartlett_window(7),
     "block_diag": lambda m, t: m.block_diag(t(A), t(V), t(B)),

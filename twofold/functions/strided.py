@@ -93,20 +93,25 @@ def as_strided_(self: Tensor, size: Any, stride: Any, storage_offset: int | None
 def as_strided_scatter(
     input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None
 ) -> Tensor:
-    """A copy of input with src written where `as_strided` would look."""
+    """A copy of input with src written where `as_strided` would look.
+
+    >>> import twofold as tf
+    >>> tf.as_strided_scatter(tf.zeros(3, 2).T, tf.tensor([1.0, 2.0]), (2,), (1,))
+    tensor([[1., 0., 0.],
+            [2., 0., 0.]])
+    """
     size, stride, offset = _checked(input, size, stride, storage_offset)
     if tuple(src.shape) != size:
         raise RuntimeError(
             f"expected src to have a size equal to the slice of self. src size = "
             f"{list(src.shape)}, slice size = {list(size)}"
         )
-    x = input.contiguous()._node()
-    n = math.prod(x.shape)
-    flat = mv.reshape(x, (n,))
-    count = math.prod(size)
+    flat = _whole(input)._node()
+    n, count = math.prod(flat.shape), math.prod(size)
     at = ix.checked(mv.reshape(_positions(size, stride, offset), (count,)), n, 0, "index")
     value = mv.reshape(src._node(), (count,))
-    return wrap(mv.reshape(ix.scatter("scatter_set", flat, value, [at]), x.shape))
+    written = wrap(ix.scatter("scatter_set", flat, value, [at]))
+    return as_strided(written, input.shape, input.stride(), input.storage_offset())
 
 
 def _take_over(self: Tensor, other: Tensor) -> Tensor:
