@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from enum import Enum
 
 import numpy as np
 import pytest
@@ -180,6 +181,8 @@ def test_weights_are_found_checked_or_asked_for(tmp_path, monkeypatch):
         models.squeezenet1_1(weights="DEFAULT")
     with pytest.raises(ValueError, match="sets of weights are IMAGENET1K_V1; got 'V9'"):
         models.squeezenet1_1(weights="V9")
+    with pytest.raises(ValueError, match="got 'ResNet18_Weights"):
+        models.squeezenet1_1(weights="ResNet18_Weights.IMAGENET1K_V1")
     folder = tmp_path / "weights"
     folder.mkdir()
     (folder / "squeezenet1_1-b8a52dc0.pth").write_bytes(b"other")
@@ -191,8 +194,12 @@ def test_weights_are_found_checked_or_asked_for(tmp_path, monkeypatch):
     name = f"squeezenet1_1-{digest}.pth"
     (folder / "own.pth").rename(folder / name)
     monkeypatch.setitem(weights.WEIGHT_FILES, "squeezenet1_1", {"V1": name, "V2": "none.pth"})
+    SqueezeNet1_1_Weights = Enum("SqueezeNet1_1_Weights", ["V1", "V2"])
     x = tf.rand(1, 3, 64, 64)
-    for given in ("V1", "SqueezeNet1_1_Weights.V1", folder / name, str(folder / name)):
+    for given in (
+        "V1", "SqueezeNet1_1_Weights.V1", SqueezeNet1_1_Weights.V1, folder / name,
+        str(folder / name),
+    ):  # fmt: skip
         model = models.squeezenet1_1(weights=given)
         assert model.eval()(x).tolist() == own.eval()(x).tolist()
 

@@ -37,8 +37,9 @@ def find(model: str, weights: str) -> Path:
     it is not the file of that name.
     """
     sets = WEIGHT_FILES.get(model, {})
-    chosen = list(sets)[-1] if weights == "DEFAULT" and sets else weights.rpartition(".")[2]
-    if chosen not in sets:
+    owner, _, name = weights.rpartition(".")
+    chosen = list(sets)[-1] if name == "DEFAULT" and sets else name
+    if chosen not in sets or owner.lower() not in ("", f"{model}_weights"):
         known = ", ".join(sets) or "none"
         raise ValueError(f"[{model}] the sets of weights are {known}; got {weights!r}")
     name = sets[chosen]
@@ -68,7 +69,7 @@ def pretrained(model: M, name: str, weights: Any, rename: Callable[[str], str] |
     if weights is None:
         return model
     if isinstance(weights, Enum):
-        weights = weights.name
+        weights = f"{type(weights).__name__}.{weights.name}"
     is_path = isinstance(weights, os.PathLike) or (
         isinstance(weights, str) and (os.sep in weights or Path(weights).suffix in _SUFFIXES)
     )
