@@ -34,11 +34,27 @@ class _Stage(NamedTuple):
     n_blocks: int
 
 
-class MBConv(nn.Module):
+class _Block(nn.Module):
+    """Layers, added to their input where they keep its shape."""
+
+    def __init__(
+        self, layers: Sequence[nn.Module], n_in: int, stage: _Stage, stride: int, drop: float
+    ) -> None:
+        super().__init__()
+        self.block = nn.Sequential(*layers)
+        self.stochastic_depth = StochasticDepth(drop)
+        self.use_res_connect = stride == 1 and n_in == stage.n_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The block's output."""
+        y = self.block(x)
+        return x + self.stochastic_depth(y) if self.use_res_connect else y
+
+
+class MBConv(_Block):
     """1x1 convolution to more channels, depthwise, squeeze and excitation, 1x1 to fewer."""
 
     def __init__(self, n_in: int, stage: _Stage, stride: int, drop: float, norm: Layer) -> None:
-        super().__init__()
         wide, silu = divisible(n_in * stage.expand), nn.SiLU
         layers: list[nn.Module] = []
         if wide != n_in:
@@ -49,21 +65,13 @@ class MBConv(nn.Module):
             SqueezeExcitation(wide, squeezed, partial(silu, inplace=True)),
             ConvNorm(wide, stage.n_out, 1, norm=norm, activation=None),
         ]
-        self.block = nn.Sequential(*layers)
-        self.stochastic_depth = StochasticDepth(drop)
-        self.use_res_connect = stride == 1 and n_in == stage.n_out
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The block's output."""
-        y = self.block(x)
-        return x + self.stochastic_depth(y) if self.use_res_connect else y
+        super().__init__(layers, n_in, stage, stride, drop)
 
 
-class FusedMBConv(nn.Module):
+class FusedMBConv(_Block):
     """One convolution to more channels, and a 1x1 to fewer."""
 
     def __init__(self, n_in: int, stage: _Stage, stride: int, drop: float, norm: Layer) -> None:
-        super().__init__()
         wide, silu = divisible(n_in * stage.expand), nn.SiLU
         if wide != n_in:
             layers = [
@@ -72,14 +80,7 @@ class FusedMBConv(nn.Module):
             ]
         else:
             layers = [ConvNorm(n_in, stage.n_out, stage.kernel, stride, norm=norm, activation=silu)]
-        self.block = nn.Sequential(*layers)
-        self.stochastic_depth = StochasticDepth(drop)
-        self.use_res_connect = stride == 1 and n_in == stage.n_out
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The block's output."""
-        y = self.block(x)
-        return x + self.stochastic_depth(y) if self.use_res_connect else y
+        super().__init__(layers, n_in, stage, stride, drop)
 
 
 class EfficientNet(nn.Module):
