@@ -48,6 +48,13 @@ def test_numpy_and_dlpack_share_memory():
     copied = tf.from_dlpack(array, copy=True)
     copied[0, 1] = 77.0
     assert array[0, 1] == 1
+    kept = np.arange(3.0)
+    kept.flags.writeable = False
+    assert tf.from_dlpack(kept).tolist() == [0, 1, 2]
+    with pytest.raises(BufferError, match="must not be written needs a copy"):
+        tf.from_dlpack(kept, copy=False)
+    with pytest.raises(ValueError, match="not writable needs a copy"):
+        x.__array_namespace__().asarray(kept, copy=False)
     with pytest.raises(BufferError, match="require gradient"):
         np.from_dlpack(tf.ones(1, requires_grad=True))
     assert np.asarray(tf.ones(2), dtype=np.int32).dtype == np.int32

@@ -49,7 +49,7 @@ def to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
 def from_dlpack(source: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
     """A tensor on the memory of another library's array, by the DLPack protocol.
 
-    Memory that must not be written is copied.
+    Memory that must not be written is copied; BufferError if `copy` is False.
 
     >>> import numpy as np
     >>> array = np.zeros(2)
@@ -60,5 +60,8 @@ def from_dlpack(source: Any, *, device: Any = None, copy: bool | None = None) ->
     """
     if device is not None:
         Device(device)
-    result = from_numpy(np.from_dlpack(source))
+    array = np.from_dlpack(source)
+    if copy is False and not array.flags.writeable:
+        raise BufferError("[from_dlpack] memory that must not be written needs a copy")
+    result = from_numpy(array)
     return result.clone() if copy else result

@@ -41,6 +41,8 @@ def asarray(
     if isinstance(obj, np.ndarray):
         if copy:
             obj = obj.copy()
+        elif copy is False and not obj.flags.writeable:
+            raise ValueError(message("asarray", "memory that is not writable needs a copy"))
         shared = creation.from_numpy(obj)
         if dtype is None or shared.dtype is dtype:
             return shared
@@ -78,8 +80,7 @@ def linspace(
     """`num` numbers from start to stop, evenly apart; without `endpoint` up to but without stop."""
     _checked(device)
     if dtype is None and (isinstance(start, complex) or isinstance(stop, complex)):
-        is_double = dtypes.get_default() is dtypes.float64
-        dtype = dtypes.complex128 if is_double else dtypes.complex64
+        dtype = dtypes.get_default().to_complex()
     values = np.linspace(start, stop, num, endpoint=endpoint)
     return creation.tensor(values, dtype=dtype or dtypes.get_default())
 
