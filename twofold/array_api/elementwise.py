@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import builtins
+import math
 from collections.abc import Callable
 from typing import Any
 
-from .. import dtypes
+from ..dtypes import DType
 from ..errors import message
 from ..functions import functions
 from ..tensor import Tensor
-from .types import common
+from .types import common, iinfo
 
 _UNARY = {
     name: name
@@ -44,7 +44,7 @@ def _unary(name: str, ours: str) -> Callable[[Tensor], Tensor]:
             return x.clone()
         return function(x)
 
-    return _named(apply, name, f"`{name}` of each element.")
+    return named(apply, name, f"`{name}` of each element.")
 
 
 def _binary(name: str, ours: str) -> Callable[[Any, Any], Tensor]:
@@ -53,10 +53,11 @@ def _binary(name: str, ours: str) -> Callable[[Any, Any], Tensor]:
     def apply(x1: Any, x2: Any, /) -> Tensor:
         return function(*common(name, x1, x2))
 
-    return _named(apply, name, f"`{name}` of the elements of two arrays, broadcast.")
+    return named(apply, name, f"`{name}` of the elements of two arrays, broadcast.")
 
 
-def _named(f: Any, name: str, text: str) -> Any:
+def named(f: Any, name: str, text: str) -> Any:
+    """A function that was made by another one, under a name and with a docstring of its own."""
     f.__name__ = f.__qualname__ = name
     f.__doc__ = text
     return f
@@ -99,14 +100,12 @@ def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
     return result.clone() if result is x else result
 
 
-def _range_of(dtype: dtypes.DType) -> tuple[float, float]:
+def _range_of(dtype: DType) -> tuple[float, float]:
     """The numbers that no bound beyond them changes anything for."""
     if dtype.kind not in ("int", "uint"):
-        return -builtins.float("inf"), builtins.float("inf")
-    bits = 8 * dtype.itemsize
-    if dtype.kind == "uint":
-        return 0, (1 << bits) - 1
-    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+        return -math.inf, math.inf
+    limits = iinfo(dtype)
+    return limits.min, limits.max
 
 
 elementwise: dict[str, Callable[..., Any]] = {

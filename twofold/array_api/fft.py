@@ -8,6 +8,7 @@ from typing import Any
 from .. import fft as own
 from ..dtypes import DType
 from ..tensor import Tensor
+from .elementwise import named
 
 
 def _one(name: str) -> Callable[..., Tensor]:
@@ -17,7 +18,7 @@ def _one(name: str) -> Callable[..., Tensor]:
     ) -> Tensor:  # fmt: skip
         return function(x, n, axis, norm)
 
-    return _named(apply, name, f"`{name}` along an axis.")
+    return named(apply, name, f"`{name}` along an axis.")
 
 
 def _many(name: str) -> Callable[..., Tensor]:
@@ -26,7 +27,7 @@ def _many(name: str) -> Callable[..., Tensor]:
     def apply(x: Tensor, /, *, s: Any = None, axes: Any = None, norm: str = "backward") -> Tensor:
         return function(x, s, axes, norm)
 
-    return _named(apply, name, f"`{name}` along axes.")
+    return named(apply, name, f"`{name}` along axes.")
 
 
 def _shift(name: str) -> Callable[..., Tensor]:
@@ -35,7 +36,7 @@ def _shift(name: str) -> Callable[..., Tensor]:
     def apply(x: Tensor, /, *, axes: Any = None) -> Tensor:
         return function(x, axes)
 
-    return _named(apply, name, f"`{name}` along axes.")
+    return named(apply, name, f"`{name}` along axes.")
 
 
 def _frequencies(name: str) -> Callable[..., Tensor]:
@@ -46,13 +47,7 @@ def _frequencies(name: str) -> Callable[..., Tensor]:
     ) -> Tensor:
         return function(n, d, dtype=dtype, device=device)
 
-    return _named(apply, name, f"The frequencies of `{name.removesuffix('freq')}`.")
-
-
-def _named(f: Any, name: str, text: str) -> Any:
-    f.__name__ = f.__qualname__ = name
-    f.__doc__ = text
-    return f
+    return named(apply, name, f"The frequencies of `{name.removesuffix('freq')}`.")
 
 
 fft, ifft, rfft, irfft, hfft, ihfft = map(_one, "fft ifft rfft irfft hfft ihfft".split())

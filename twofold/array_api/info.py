@@ -31,7 +31,7 @@ class Info:
         real = dtypes.get_default()
         return {
             "real floating": real,
-            "complex floating": (dtypes.complex128 if real is dtypes.float64 else dtypes.complex64),
+            "complex floating": real.to_complex(),
             "integral": dtypes.int64,
             "indexing": dtypes.int64,
         }

@@ -152,8 +152,8 @@ def _from_front(indices: Tensor, n: int) -> Tensor:
     return f["where"](indices < 0, indices + n, indices)
 
 
-def _exact(product: Any) -> Any:
-    """A product that takes integers too, which machines multiply no faster than by elements."""
+def _promoted(product: Any) -> Any:
+    """A product of two arrays, which are brought to one dtype first."""
 
     @functools.wraps(product)
     def apply(x1: Tensor, x2: Tensor, /, **options: Any) -> Tensor:
@@ -162,19 +162,19 @@ def _exact(product: Any) -> Any:
     return apply
 
 
-@_exact
+@_promoted
 def matmul(x1: Tensor, x2: Tensor, /) -> Tensor:
     """The product of matrices, or of stacks of them."""
     return f["matmul"](x1, x2)
 
 
-@_exact
+@_promoted
 def tensordot(x1: Tensor, x2: Tensor, /, *, axes: Any = 2) -> Tensor:
     """The sum of products over axes of both arrays."""
     return f["tensordot"](x1, x2, axes)
 
 
-@_exact
+@_promoted
 def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
     """The sum of products along an axis; the first of them conjugated."""
     if not -min(x1.ndim, x2.ndim) <= axis < 0:

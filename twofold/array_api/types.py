@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import dtypes
+from .. import dtypes, settings
 from ..creation import full
 from ..dtypes import DType
 from ..errors import message
@@ -115,22 +115,16 @@ class IInfo(NamedTuple):
 
 def finfo(type: Any, /) -> FInfo:
     """The limits of a floating-point or complex dtype, or of an array's."""
-    dtype = type.dtype if isinstance(type, Tensor) else type
-    if dtype.kind not in ("float", "complex") or dtype is dtypes.bfloat16:
-        raise TypeError(message("finfo", "a floating-point dtype is needed", dtype))
-    found = np.finfo(dtype.storage)
-    eps, high, low = float(found.eps), float(found.max), float(found.min)
-    real = dtypes.from_numpy(np.dtype(f"float{found.bits}"))
-    return FInfo(int(found.bits), eps, high, low, float(found.smallest_normal), real)
+    found = settings.finfo(type.dtype if isinstance(type, Tensor) else type)
+    real = dtypes.by_name(found.dtype)
+    return FInfo(found.bits, found.eps, found.max, found.min, found.smallest_normal, real)
 
 
 def iinfo(type: Any, /) -> IInfo:
     """The limits of an integer dtype, or of an array's."""
     dtype = type.dtype if isinstance(type, Tensor) else type
-    if dtype.kind not in ("int", "uint"):
-        raise TypeError(message("iinfo", "an integer dtype is needed", dtype))
-    found = np.iinfo(dtype.storage)
-    return IInfo(found.bits, int(found.max), int(found.min), dtype)
+    found = settings.iinfo(dtype)
+    return IInfo(found.bits, found.max, found.min, dtype)
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
