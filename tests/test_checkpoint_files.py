@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
 
@@ -225,6 +226,30 @@ def test_classes_that_the_program_vouches_for():
     assert serialization.get_safe_globals() == []
     with pytest.raises(Exception, match="cannot be saved by name"):
         tf.save(lambda: 3, io.BytesIO())
+
+
+class Marked(tf.Tensor):
+    """A class of tensors of the program's own."""
+
+
+def test_tensors_of_the_programs_own_class_keep_it():
+    x = tf.arange(6).reshape(2, 3)[:, 1:].as_subclass(Marked)
+    x.note = "mine"
+    file = io.BytesIO()
+    tf.save(x, file)
+    file.seek(0)
+    with pytest.raises(Refused, match=rf"names {__name__}\.Marked"):
+        tf.load(file)
+    file.seek(0)
+    with serialization.safe_globals([Marked]):
+        back = tf.load(file)
+    assert type(back) is Marked and back.note == "mine"
+    assert back.tolist() == [[1, 2], [4, 5]] and back.stride() == (3, 1)
+
+
+def test_sparse_tensors_are_refused_by_name():
+    with pytest.raises(pickle.PicklingError, match=r"layout .*sparse_coo; try \.to_dense"):
+        tf.save({"s": tf.eye(3).to_sparse()}, io.BytesIO())
 
 
 def test_a_whole_model_needs_its_classes():

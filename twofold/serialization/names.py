@@ -162,6 +162,8 @@ def _from_type(function: Any, kind: Any, args: Any, state: Any) -> Any:
     if not isinstance(args, tuple):
         raise FormatError(f"[load] a tensor is made of arguments; got {type(args).__name__}")
     result = known(*args)
+    if isinstance(kind, type) and issubclass(kind, Tensor):  # one that the program vouches for
+        result = result.as_subclass(kind)
     _set_attributes(result, state)
     return result
 

@@ -20,7 +20,8 @@ from .. import engine
 from ..dtypes import DType
 from ..graph.storage import Storage
 from ..nn.modules.state import StateDict
-from ..nn.parameter import Parameter, is_lazy
+from ..nn.parameter import Buffer, Parameter, is_lazy
+from ..settings import strided
 from ..tensor import Device, Size, Tensor
 from .stored import STORAGE_NAMES
 
@@ -168,6 +169,10 @@ class PickleWriter:
             raise pickle.PicklingError(
                 "[save] a parameter without a shape cannot be saved; try to call its module first"
             )
+        if x.layout is not strided:
+            raise pickle.PicklingError(
+                f"[save] dense tensors can be saved; got one of layout {x.layout}; try .to_dense()"
+            )
         if isinstance(x, Parameter):
             data = x.detach()
             self._alive.append(data)
@@ -176,11 +181,14 @@ class PickleWriter:
             if extra:
                 name, args = "_rebuild_parameter_with_state", (*args, extra)
             self._write_call("torch._utils", name, args)
-        elif extra and kind is Tensor:
+        elif kind is not Buffer and (extra or kind is not Tensor):
             self._write_name("torch._tensor", "_rebuild_from_type_v2")
             self.out += b"("
             self._write_name("torch._utils", "_rebuild_tensor_v2")
-            self._write_name("torch", "Tensor")
+            if kind is Tensor:
+                self._write_name("torch", "Tensor")
+            else:
+                self._write_global(kind)
             self._write_plain_arguments(x)
             self._write(extra)
             self.out += b"tR"
