@@ -38,7 +38,7 @@ def _root_correction(group: Record, state: Record) -> float:
 # lr m' / (sqrt(v') + eps) with both corrections in the numbers, for one division an element.
 
 
-def _rooted_step_size(group: Record, state: Record) -> float:
+def rooted_step_size(group: Record, state: Record) -> float:
     """lr sqrt(1 - beta2^t) / (1 - beta1^t)."""
     return _step_size(group, state) * _root_correction(group, state)
 
@@ -46,6 +46,24 @@ def _rooted_step_size(group: Record, state: Record) -> float:
 def _rooted_eps(group: Record, state: Record) -> float:
     """eps sqrt(1 - beta2^t)."""
     return number_of(group["eps"]) * _root_correction(group, state)
+
+
+def _means(
+    optimizer: Optimizer, group: Record, p: Tensor, grad: Tensor, state: Record
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The parameter and the gradient with the weight decay in one of them, and the running means
+    of the gradient and of its square, brought up to date."""
+    beta1, beta2 = (number_of(b) for b in group["betas"])
+    decay = number_of(group["weight_decay"])
+    value = p
+    if decay and group["decoupled_weight_decay"]:
+        value = p * optimizer._scalar(decay_factor, group, state, p.dtype)
+    else:
+        grad = decayed(grad, p, decay)
+    m, v = state["exp_avg"], state["exp_avg_sq"]
+    m.copy_(m + (1 - beta1) * (grad - m))
+    v.copy_(beta2 * v + (1 - beta2) * grad * grad)
+    return value, grad, m, v
 
 
 class Adam(Optimizer):
@@ -80,21 +98,12 @@ class Adam(Optimizer):
         return state
 
     def _update(self, group: Record, p: Tensor, grad: Tensor, state: Record) -> None:
-        beta1, beta2 = (number_of(b) for b in group["betas"])
-        decay = number_of(group["weight_decay"])
-        value = p
-        if decay and group["decoupled_weight_decay"]:
-            value = p * self._scalar(decay_factor, group, state, p.dtype)
-        else:
-            grad = decayed(grad, p, decay)
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m.copy_(m + (1 - beta1) * (grad - m))
-        v.copy_(beta2 * v + (1 - beta2) * grad * grad)
+        value, _, m, v = _means(self, group, p, grad, state)
         if group["amsgrad"]:
             top = state["max_exp_avg_sq"]
             top.copy_(top.maximum(v))
             v = top
-        step_size = self._scalar(_rooted_step_size, group, state, p.dtype)
+        step_size = self._scalar(rooted_step_size, group, state, p.dtype)
         eps = self._scalar(_rooted_eps, group, state, p.dtype)
         p.copy_(value - step_size * (m / (v.sqrt() + eps)))
 
@@ -190,16 +199,7 @@ class NAdam(Optimizer):
         state["mu_product"] *= _momentum(group, state["step"])
 
     def _update(self, group: Record, p: Tensor, grad: Tensor, state: Record) -> None:
-        beta1, beta2 = group["betas"]
-        decay = group["weight_decay"]
-        value = p
-        if decay and group["decoupled_weight_decay"]:
-            value = p * self._scalar(decay_factor, group, state, p.dtype)
-        else:
-            grad = decayed(grad, p, decay)
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m.copy_(m + (1 - beta1) * (grad - m))
-        v.copy_(beta2 * v + (1 - beta2) * grad * grad)
+        value, grad, m, v = _means(self, group, p, grad, state)
         root = (v / self._scalar(_correction, group, state, p.dtype)).sqrt() + group["eps"]
         by_grad = self._scalar(_rate_of_gradient, group, state, p.dtype)
         by_mean = self._scalar(_rate_of_mean, group, state, p.dtype)
@@ -257,16 +257,7 @@ class RAdam(Optimizer):
         return {"step": 0, "exp_avg": zeros_of(p), "exp_avg_sq": zeros_of(p)}
 
     def _update(self, group: Record, p: Tensor, grad: Tensor, state: Record) -> None:
-        beta1, beta2 = group["betas"]
-        decay = group["weight_decay"]
-        value = p
-        if decay and group["decoupled_weight_decay"]:
-            value = p * self._scalar(decay_factor, group, state, p.dtype)
-        else:
-            grad = decayed(grad, p, decay)
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m.copy_(m + (1 - beta1) * (grad - m))
-        v.copy_(beta2 * v + (1 - beta2) * grad * grad)
+        value, _, m, v = _means(self, group, p, grad, state)
         rooted = self._scalar(_is_rectified, group, state, p.dtype)
         constant = self._scalar(_constant_part, group, state, p.dtype)
         step_size = self._scalar(_rectified_rate, group, state, p.dtype)

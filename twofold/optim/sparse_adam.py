@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ..functions.pointwise import where
 from ..tensor import Tensor
-from .optimizer import Optimizer, check, check_common, number_of, options, zeros_of
-
-
-def _step_size(group: dict[str, Any], state: dict[str, Any]) -> float:
-    first, second = (1 - beta ** state["step"] for beta in group["betas"])
-    return number_of(group["lr"]) * math.sqrt(second) / first
+from .adam import rooted_step_size
+from .optimizer import Optimizer, check, check_common, options, zeros_of
 
 
 class SparseAdam(Optimizer):
@@ -46,7 +41,7 @@ class SparseAdam(Optimizer):
             used = rows.reshape(-1, *(1,) * (p.dim() - 1))
         new_mean = mean + (1 - first) * (grad - mean)
         new_squares = squares + (1 - second) * (grad * grad - squares)
-        step = self._scalar(_step_size, group, state, p.dtype)
+        step = self._scalar(rooted_step_size, group, state, p.dtype)
         moved = p - step * (new_mean / (new_squares.sqrt() + group["eps"]))
         p.copy_(where(used, moved, p))
         mean.copy_(where(used, new_mean, mean))
