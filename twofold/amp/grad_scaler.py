@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
+from .. import dtypes
 from ..functions import functions
 from ..tensor import Tensor
 
@@ -15,7 +18,8 @@ class GradScaler:
     gradients that are not finite.
 
     The factor grows by `growth_factor` after `growth_interval` steps without one, and shrinks by
-    `backoff_factor` after each. With `device="cuda"` and no GPU it does nothing, as in PyTorch.
+    `backoff_factor` after each. With `device="cuda"` and no GPU it does nothing, and warns, as
+    PyTorch's.
 
     >>> GradScaler("cpu", init_scale=4.0).get_scale()
     4.0
@@ -30,18 +34,23 @@ class GradScaler:
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
-        if growth_factor <= 1.0:
-            raise ValueError(f"[GradScaler] growth_factor must be above 1; got {growth_factor}")
-        if not 0.0 < backoff_factor < 1.0:
-            raise ValueError(f"[GradScaler] backoff_factor must be within (0, 1); got "
-                             f"{backoff_factor}")  # fmt: skip
-        self._enabled = enabled and device != "cuda"
+        if enabled and device == "cuda":
+            warnings.warn("[GradScaler] there is no GPU: it does nothing", stacklevel=2)
+            enabled = False
+        self._enabled = enabled
+        if enabled and growth_factor <= 1.0:
+            raise AssertionError(f"[GradScaler] growth_factor must be above 1; got {growth_factor}")
+        if enabled and backoff_factor >= 1.0:
+            raise AssertionError(
+                f"[GradScaler] backoff_factor must be below 1; got {backoff_factor}"
+            )
         self._scale = float(init_scale)
         self._growth_factor = growth_factor
         self._backoff_factor = backoff_factor
         self._growth_interval = growth_interval
         self._good_steps = 0
         self._bad: dict[int, bool] = {}  # by optimizer, once unscaled since the last update
+        self._stepped: set[int] = set()
 
     def scale(self, outputs: Any) -> Any:
         """A tensor, or each of a sequence of tensors, times the factor."""
@@ -49,34 +58,49 @@ class GradScaler:
             return outputs
         if isinstance(outputs, Tensor):
             return outputs * self._scale
-        return type(outputs)([self.scale(x) for x in outputs])
+        if not isinstance(outputs, Iterable):
+            raise ValueError("outputs must be a Tensor or an iterable of Tensors")
+        scaled = map(self.scale, outputs)
+        return type(outputs)(scaled) if isinstance(outputs, (list, tuple)) else scaled
 
     def unscale_(self, optimizer: Any) -> None:
         """Divide the gradients of an optimizer's parameters by the factor.
 
-        RuntimeError if that was done since the last update.
+        RuntimeError if that was done since the last update, ValueError for float16 gradients: the
+        parameters would be kept in float32.
         """
         if not self._enabled:
             return
+        if id(optimizer) in self._stepped:
+            raise RuntimeError("unscale_() is being called after step().")
         if id(optimizer) in self._bad:
             raise RuntimeError(
                 "unscale_() has already been called on this optimizer since the last update()."
             )
+        found = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        gradients = [g.detach() for g in found if g is not None]
+        if any(g.dtype is dtypes.float16 for g in gradients):
+            raise ValueError("Attempting to unscale FP16 gradients.")
         bad = False
-        for group in optimizer.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    gradient = p.grad.detach()
-                    gradient.mul_(1.0 / self._scale)
-                    bad = bad or not bool(_isfinite(gradient).all())
+        for gradient in gradients:
+            gradient.mul_(1.0 / self._scale)
+            bad = bad or not bool(_isfinite(gradient).all())
         self._bad[id(optimizer)] = bad
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        """optimizer.step(), unless a gradient is not finite."""
+        """optimizer.step(), unless a gradient is not finite.
+
+        RuntimeError if that was done since the last update, or with a closure.
+        """
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
+        if "closure" in kwargs:
+            raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
+        if id(optimizer) in self._stepped:
+            raise RuntimeError("step() has already been called since the last update().")
         if id(optimizer) not in self._bad:
             self.unscale_(optimizer)
+        self._stepped.add(id(optimizer))
         return None if self._bad[id(optimizer)] else optimizer.step(*args, **kwargs)
 
     def update(self, new_scale: float | Tensor | None = None) -> None:
@@ -86,7 +110,7 @@ class GradScaler:
         if new_scale is not None:
             self._scale = float(new_scale)
         elif not self._bad:
-            raise RuntimeError("No inf checks were recorded prior to update.")
+            raise AssertionError("No inf checks were recorded prior to update.")
         elif any(self._bad.values()):
             self._scale *= self._backoff_factor
             self._good_steps = 0
@@ -96,6 +120,7 @@ class GradScaler:
                 self._scale *= self._growth_factor
                 self._good_steps = 0
         self._bad.clear()
+        self._stepped.clear()
 
     def is_enabled(self) -> bool:
         """Whether losses are scaled."""
