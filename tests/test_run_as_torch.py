@@ -211,3 +211,62 @@ def test_programs_of_2017(tmp_path: Path) -> None:
     values = run(tmp_path, OLD, name="torch==0.1").splitlines()
     assert [float(v) for v in values[:3]] == [740.0, 2220.0, -467.0]
     assert values[3:] == ["(2, 1) (2, 1) (1, 2)", "30.0", "3 2", "80.0", "0.0", "True False"]
+
+
+def test_registered_ops_use_the_gradient_they_were_given(tmp_path: Path) -> None:
+    """A gradient that is not the function's own, and a kernel that is never passed over."""
+    out = run(
+        tmp_path,
+        """
+        import torch
+
+        @torch.library.custom_op("mine::rounded", mutates_args=())
+        def rounded(x: torch.Tensor) -> torch.Tensor:
+            return x.round()
+
+        rounded.register_autograd(lambda ctx, g: g * 3)
+        x = torch.tensor([0.4, 1.6], requires_grad=True)
+        rounded(x).sum().backward()
+        print(x.grad.tolist())
+        torch.ops.mine.rounded(x).sum().backward()
+        print(x.grad.tolist())
+
+        @rounded.register_kernel("cpu")
+        def _(x):
+            return x.round() + 1
+
+        print(rounded(x).tolist())
+        lib = torch.library.Library("mine", "FRAGMENT")
+        lib.impl("plain", lambda x: x)
+        lib.impl("plain", lambda x: x * 2, "Autograd")
+        try:
+            torch.ops.mine.plain(x)
+        except NotImplementedError as error:
+            print("refused" if "Autograd" in str(error) else error)
+        """,
+    )
+    assert out.splitlines() == ["[3.0, 3.0]", "[6.0, 6.0]", "[1.0, 3.0]", "refused"]
+
+
+def test_switches_and_profiles_do_what_was_asked(tmp_path: Path) -> None:
+    """What was set is what is answered, and what is to be called at the end is called."""
+    out = run(
+        tmp_path,
+        """
+        import warnings
+        import torch
+        from torch.utils.checkpoint import checkpoint
+
+        torch.use_deterministic_algorithms(False)
+        print(torch.are_deterministic_algorithms_enabled())
+        with torch.profiler.profile(on_trace_ready=lambda p: print(len(p.blocks))):
+            with torch.profiler.record_function("block"):
+                pass
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(2):
+                checkpoint(torch.relu, torch.ones(2), use_reentrant=False)
+        print(len(caught))
+        """,
+    )
+    assert out.splitlines() == ["False", "1", "1"]

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
+
+_warned: set[str] = set()
+
+
+def _say_once() -> None:
+    if not _warned:
+        _warned.add("memory")
+        warnings.warn(
+            "[checkpoint] saves no memory: the block runs as without it, and what its gradient "
+            "needs is kept unless it is cheap to compute again",
+            stacklevel=3,
+        )
 
 
 def checkpoint(
@@ -17,12 +30,14 @@ def checkpoint(
     **kwargs: Any,
 ) -> Any:
     """function(*args, **kwargs). Results and gradients are those of PyTorch's checkpoint; the
-    memory is not: Twofold computes cheap values again wherever it pays, and keeps the others.
+    memory is not, which a warning says once: Twofold computes cheap values again wherever it
+    pays, and keeps the others.
 
     >>> import twofold as tf
     >>> checkpoint(lambda x: x * 2, tf.ones(2))
     tensor([2., 2.])
     """
+    _say_once()
     return function(*args, **kwargs)
 
 
@@ -34,6 +49,7 @@ def checkpoint_sequential(
     **kwargs: Any,
 ) -> Any:
     """The functions one after the other on `input`."""
+    _say_once()
     for f in functions.children() if hasattr(functions, "children") else functions:
         input = f(input)
     return input

@@ -43,12 +43,3 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
 def is_autocast_cpu_enabled() -> bool:
     """False: autocasting does nothing."""
     return False
-
-
-def are_deterministic_algorithms_enabled() -> bool:
-    """True: results do not depend on threads or on chance."""
-    return True
-
-
-def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Nothing: there are no others."""

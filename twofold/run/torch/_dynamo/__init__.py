@@ -2,12 +2,5 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-
-def disable(fn: Any = None, recursive: bool = True, **_: Any) -> Any:
-    """The function itself."""
-    return fn if callable(fn) else lambda f: f
-
-
-allow_in_graph = disable
+from ..compiler import allow_in_graph as allow_in_graph
+from ..compiler import disable as disable

@@ -29,10 +29,12 @@ class _Table:
 
 
 class profile:
-    """Notes the times of `record_function` blocks within its own."""
+    """Notes the times of `record_function` blocks within its own; `on_trace_ready` is called with
+    it at its end."""
 
-    def __init__(self, enabled: bool = True, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, on_trace_ready: Any = None, **kwargs: Any) -> None:
         self.blocks: list[tuple[str, float]] = []
+        self.on_trace_ready = on_trace_ready
 
     def __enter__(self) -> profile:
         _running.append(self)
@@ -40,6 +42,8 @@ class profile:
 
     def __exit__(self, *details: object) -> None:
         _running.remove(self)
+        if self.on_trace_ready is not None:
+            self.on_trace_ready(self)
 
     def key_averages(self, *args: Any, **kwargs: Any) -> _Table:
         """The times by name."""
