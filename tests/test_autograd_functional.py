@@ -83,3 +83,10 @@ def test_anomaly_mode_names_the_line_of_the_forward_op() -> None:
     with tf.autograd.set_detect_anomaly(True):
         assert tf.is_anomaly_enabled()
     assert not tf.is_anomaly_enabled()
+
+
+def test_anomaly_mode_is_on_also_where_it_does_not_look_for_nan() -> None:
+    with tf.autograd.set_detect_anomaly(True, check_nan=False):
+        assert tf.is_anomaly_enabled()
+        assert not tf.is_anomaly_check_nan_enabled()
+    assert not tf.is_anomaly_enabled()

@@ -58,7 +58,7 @@ def _set(mode: bool, check_nan: bool) -> None:
 @function("is_anomaly_enabled")
 def is_anomaly_enabled() -> bool:
     """Whether anomaly mode is on."""
-    return config.current().trap_nan
+    return recorder.locate
 
 
 @function("is_anomaly_check_nan_enabled")
