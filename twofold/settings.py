@@ -13,7 +13,7 @@ from .dtypes import DType, category
 from .functions._registry import function, functions, method
 from .functions.random import default_generator
 from .graph.types import broadcast_shapes as _broadcast
-from .tensor import Device, Size, Tensor
+from .tensor import NAMES, Device, Size, Tensor
 
 _state: dict[str, Any] = {
     "deterministic": 0, "precision": "highest", "warn_always": False, "device": Device("cpu"),
@@ -157,12 +157,7 @@ def set_default_device(device: Any) -> None:
     _state["device"] = Device("cpu" if device is None else device)
 
 
-_TYPES = {
-    "FloatTensor": dtypes.float32, "DoubleTensor": dtypes.float64, "HalfTensor": dtypes.float16,
-    "BFloat16Tensor": dtypes.bfloat16, "IntTensor": dtypes.int32, "LongTensor": dtypes.int64,
-    "ShortTensor": dtypes.int16, "CharTensor": dtypes.int8, "ByteTensor": dtypes.uint8,
-    "BoolTensor": dtypes.bool_,
-}  # fmt: skip
+_TYPES = {f"{name}Tensor": dtype for dtype, name in NAMES.items()}
 """PyTorch's tensor types by the dtype they stand for."""
 
 

@@ -14,16 +14,22 @@ from .derivatives import jacfwd
 from .derivatives import jvp as push
 
 
-def _inputs(inputs: Any, name: str, create_graph: bool) -> tuple[bool, list[Tensor]]:
-    """Whether they are a tuple, and the inputs as tensors to differentiate with respect to."""
-    is_tuple = isinstance(inputs, tuple)
-    flat = list(inputs) if is_tuple else [inputs]
+def _tensors(values: Any, what: str) -> tuple[bool, list[Tensor]]:
+    """Whether they are a tuple, and the tensors; TypeError for other values."""
+    is_tuple = isinstance(values, tuple)
+    flat = list(values) if is_tuple else [values]
     for i, x in enumerate(flat):
         if not isinstance(x, Tensor):
             raise TypeError(
-                f"The inputs given to {name} must be either a Tensor or a tuple of Tensors but the "
-                f"value at index {i} has type {type(x)}."
+                f"The {what} must be either a Tensor or a tuple of Tensors but the value at index "
+                f"{i} has type {type(x)}."
             )
+    return is_tuple, flat
+
+
+def _inputs(inputs: Any, name: str, create_graph: bool) -> tuple[bool, list[Tensor]]:
+    """Whether they are a tuple, and the inputs as tensors to differentiate with respect to."""
+    is_tuple, flat = _tensors(inputs, f"inputs given to {name}")
     fresh = []
     for x in flat:
         if create_graph and x.requires_grad:
@@ -34,15 +40,7 @@ def _inputs(inputs: Any, name: str, create_graph: bool) -> tuple[bool, list[Tens
 
 
 def _outputs(outputs: Any, name: str) -> tuple[bool, list[Tensor]]:
-    is_tuple = isinstance(outputs, tuple)
-    flat = list(outputs) if is_tuple else [outputs]
-    for i, y in enumerate(flat):
-        if not isinstance(y, Tensor):
-            raise TypeError(
-                f"The outputs of the user-provided function given to {name} must be either a "
-                f"Tensor or a tuple of Tensors but the value at index {i} has type {type(y)}."
-            )
-    return is_tuple, flat
+    return _tensors(outputs, f"outputs of the user-provided function given to {name}")
 
 
 def _vectors(v: Any, like: Sequence[Tensor], name: str, what: str) -> list[Tensor]:
@@ -72,9 +70,8 @@ def _as_given(values: Sequence[Any], is_tuple: bool, create_graph: bool) -> Any:
 
 
 def _pulled(
-    ys: Sequence[Tensor], xs: Sequence[Tensor], vs: Sequence[Tensor], strict: bool, create: bool,
-    retain: bool = True,
-) -> list[Tensor]:  # fmt: skip
+    ys: Sequence[Tensor], xs: Sequence[Tensor], vs: Sequence[Tensor], strict: bool, create: bool
+) -> list[Tensor]:
     """The gradients; where an output does not depend on an input, zeros or, if `strict`, an
     error."""
     pairs = [(y, v) for y, v in zip(ys, vs) if y.requires_grad]
@@ -86,7 +83,7 @@ def _pulled(
     if not pairs:
         return [functions["zeros_like"](x) for x in xs]
     found = gradients(
-        [y for y, _ in pairs], xs, [v for _, v in pairs], retain_graph=retain, create_graph=create,
+        [y for y, _ in pairs], xs, [v for _, v in pairs], retain_graph=True, create_graph=create,
         allow_unused=True,
     )  # fmt: skip
     for i, g in enumerate(found):
