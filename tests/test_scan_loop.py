@@ -173,6 +173,17 @@ def test_each_step_draws_numbers_of_its_own() -> None:
     assert tf.equal(run().detach(), ys.detach())
 
 
+def test_examples_of_a_batch_draw_numbers_of_their_own() -> None:
+    """Under vmap each example's steps do, or all examples' the same."""
+
+    def run(xs: tf.Tensor) -> tf.Tensor:
+        return tf.scan(lambda c, x: (c, x + tf.rand(5)), tf.zeros(5), xs)[1]
+
+    for randomness, count in (("different", 12), ("same", 4)):
+        ys = tf.func.vmap(run, randomness=randomness)(tf.zeros(3, 4, 5)).numpy()
+        assert len(np.unique(ys.reshape(12, 5), axis=0)) == count
+
+
 def test_bodies_have_no_side_effects() -> None:
     """Writes to tensors from outside, and hooks, are refused at the call; own tensors are written
     to as ever."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from .. import dtypes
 from ..autograd.reverse import Link
-from ..functions.random import default_generator
-from ..graph.node import Node, make
+from ..functions.random import default_generator, positions
+from ..graph.node import Node, postorder, recorder
 from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..tensor import Tensor, wrap, wrap_dim
@@ -125,7 +125,7 @@ def _run(
 ) -> Any:  # fmt: skip
     """One pass over a batch: run `func` on placeholders, then build its graph on the batch."""
     whole: dict[int, Node] = {}
-    words = default_generator.offset
+    words, since = default_generator.offset, recorder.serial
     with Trace() as trace:
         inside = []
         for x, d in zip(flat, dims):
@@ -150,7 +150,7 @@ def _run(
         nodes = [y._node() for y in outputs]
         taken = default_generator.offset - words
         if taken:
-            _draw(nodes, known, whole, size, words, taken, randomness)
+            _draw(nodes, known, whole, size, since, taken, randomness)
         for node in dependents(nodes, known):
             whole[id(node)] = _on_batch(node, whole, size)
     found = []
@@ -187,10 +187,11 @@ def _on_batch(node: Node, whole: dict[int, Node], size: int) -> Node:
 
 
 def _draw(
-    nodes: list[Node], known: dict[int, Node], whole: dict[int, Node], size: int, start: int,
+    nodes: list[Node], known: dict[int, Node], whole: dict[int, Node], size: int, since: int,
     taken: int, randomness: str,
 ) -> None:  # fmt: skip
-    """Let the examples draw numbers of their own, each from a stretch of the generator's words."""
+    """Let the examples draw numbers of their own, each from a stretch of the generator's words:
+    what was drawn after the serial `since`."""
     if randomness == "error":
         raise RuntimeError(
             "vmap: called random operation while in randomness error mode. Please either use the "
@@ -200,34 +201,11 @@ def _draw(
     if randomness == "same":
         return
     default_generator.take(taken * (size - 1))
-    for node in _below(nodes):
-        if node.op.name != "random_bits" or not node.inputs:
-            continue
-        key, counter = node.inputs
-        steps = mv.reshape(mv.iota(size), (size, *(1,) * len(counter.shape)))
-        ahead = ew.mul(steps, ew.number(taken, dtypes.int64))
-        shape = (size, *counter.shape)
-        moved = ew.add(mv.expand(mv.reshape(counter, (1, *counter.shape)), shape),
-                       mv.expand(ahead, shape))  # fmt: skip
-        wide_key = mv.expand(mv.reshape(key, (1, *key.shape)), shape)
-        whole[id(node)] = make(node.op, (wide_key, moved), node.attrs)
-        known[id(node)] = node
-
-
-def _below(roots: list[Node]) -> list[Node]:
-    """Every pending node below the roots."""
-    found: list[Node] = []
-    seen: set[int] = set()
-    stack = list(roots)
-    while stack:
-        node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if node.value is None:
-            found.append(node)
-            stack.extend(node.inputs)
-    return found
+    ahead = ew.mul(mv.iota(size), mv.expand(ew.number(taken, dtypes.int64), (size,)))
+    for node in postorder(nodes, pending_only=True):
+        if node.serial > since and node in positions:
+            whole[id(node)] = ew.add(mv.expand(node, (size,)), ahead)
+            known[id(node)] = node
 
 
 def _joined(parts: list[Any], out_dims: Any) -> Any:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -136,6 +137,9 @@ class _Loops(threading.local):
 
 _loops = _Loops()
 
+positions: WeakSet[Node] = WeakSet()
+"""Numbers that say where in a stream a call's words begin."""
+
 
 @contextmanager
 def in_loop(steps: int, step: Node) -> Iterator[None]:
@@ -154,6 +158,7 @@ def _words(n: int, each: int, generator: Generator | None) -> list[Node]:
     taken = n * each * math.prod(steps for steps, _ in _loops.found)
     key = leaf(generator.key, _WORD, False, True)
     first = leaf(generator.take(taken), _WORD, False, True)
+    positions.add(first)
     if recorder.observer is not None:
         recorder.observer.live(key, lambda: generator.key)
         recorder.observer.live(first, lambda: generator.take(taken))
