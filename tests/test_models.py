@@ -115,16 +115,7 @@ def test_every_model_has_a_digest():
     assert models.list_models() == list(DIGESTS)
 
 
-SMALL = [
-    "alexnet", "convnext_tiny", "densenet121", "densenet161", "efficientnet_b0", "efficientnet_b2",
-    "efficientnet_v2_s", "googlenet", "inception_v3", "mobilenet_v2", "mobilenet_v3_large",
-    "mobilenet_v3_small", "resnet18", "resnet34", "resnet50", "resnext50_32x4d", "squeezenet1_0",
-    "squeezenet1_1", "swin_t", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn",
-    "vgg19", "vgg19_bn", "vit_b_16", "vit_b_32", "wide_resnet50_2",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", DIGESTS)
 def test_keys_and_shapes_are_torchvisions(name):
     options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     state = models.get_model(name, **options).state_dict()

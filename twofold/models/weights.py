@@ -1,7 +1,7 @@
 """Where pretrained weights are: files of torchvision's names, checked by the hash in their names.
 
-Nothing is downloaded. `weights=` takes a path, or the name of a set of weights; of a set that is
-not there, the error says which file to put where.
+Nothing is downloaded. `weights=` takes a path, whose file is read as it is, or the name of a set of
+weights; of a set that is not there, the error says which file to put where.
 """
 
 from __future__ import annotations
