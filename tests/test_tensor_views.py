@@ -330,3 +330,18 @@ def test_large_transposed_copies(shape: tuple[int, ...]) -> None:
     assert np.array_equal(many[2].numpy(), expected)
     values[...] = 0  # what was copied does not see it
     assert copied.numpy().any() and np.array_equal(copied.numpy(), own.numpy())
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 1), (2, 4), (0,), (4, 2)])
+def test_resizing_shows_the_storage_as_pytorch_does(shape):
+    results = []
+    for library in (tf, torch):
+        x = library.arange(12).reshape(3, 4)
+        view = x.T[1:3, :2]
+        view.resize_(shape)
+        shown, stride = view.tolist(), view.stride()
+        view.fill_(-1)
+        results.append((shown, stride, x.tolist()))
+    assert results[0] == results[1]
+    grown = tf.arange(4)[1:]
+    assert grown.resize_(2, 3).tolist() == [[1, 2, 3], [0, 0, 0]]

@@ -11,7 +11,6 @@ import numpy as np
 from .. import engine
 from ..dtypes import get_default
 from ..graph.node import Node
-from ..graph.storage import Storage
 from ..ops import index as ix
 from ..ops import movement as mv
 from ..ops.elementwise import constant
@@ -122,24 +121,26 @@ def _take_over(self: Tensor, other: Tensor) -> Tensor:
 
 @method("resize_")
 def resize_(self: Tensor, *sizes: Any, memory_format: object = None) -> Tensor:
-    """Give this tensor another size: its first elements in order, then zeros.
+    """Give this tensor another size, of the elements of its storage from its first one on; where
+    these are too few, a new storage that ends with zeros.
 
     RuntimeError for tensors that require a gradient.
+
+    >>> import twofold as tf
+    >>> tf.arange(6)[2:4].resize_(3)
+    tensor([2, 3, 4])
     """
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     shape = shape_args(sizes)
-    n, have = math.prod(shape), self.numel()
     if tuple(self.shape) == shape:
         return self
-    flat = mv.reshape(self._node(), (have,))
-    if n <= have:
-        flat = mv.slice_(flat, ((0, n, 1),))
-    else:
-        flat = mv.pad(flat, ((0, n - have),), constant(0, self.dtype))
-    self._window, self._base, self._seen = (), None, None
-    self._storage = Storage(mv.reshape(flat, shape))
-    return self
+    whole, offset, n = _whole(self), self.storage_offset(), math.prod(shape)
+    missing = offset + n - whole.numel()
+    if missing > 0:
+        padded = mv.pad(whole._node(), ((0, missing),), constant(0, self.dtype))
+        whole = wrap(padded)
+    return _take_over(self, as_strided(whole, shape, contiguous_strides(shape), offset))
 
 
 @method("resize_as_")
