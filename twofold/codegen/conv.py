@@ -9,6 +9,7 @@ from llvmlite import ir
 from ..kernels.conv import TURN_BLOCK, ConvSpec, TurnedWeightsSpec, WeightsSpec
 from ..machine import Target
 from .build import I64, Words, i64, iota, kernel_function, loop, splat
+from .emitter import Emitter
 from .loops import LoopEmitter
 from .scalar import emit_const, emit_operation, load, memory_type, store
 from .transpose import turn
@@ -138,24 +139,17 @@ Segment = Callable[[list[ir.Value], ir.Value, ir.Value, list[ir.Value]], list[ir
 """Code that goes on with a tile's sums over one run: (shifts, weights, run, sums) to sums."""
 
 
-class _Emitter:
+class _Emitter(Emitter):
     def __init__(self, spec: ConvSpec, target: Target) -> None:
-        self.spec, self.target = spec, target
-        self.module, function, self.builder = kernel_function()
-        b = self.builder
-        bases, args, begin, end, worker = function.args
-        words = Words(b, bases, args)
-        self.x, self.weights, self.y = words.array(), words.array(), words.array()
-        scratch = words.scratch(worker)
-        self.w = {name: words.integer() for name in _WORDS}
-        self.finish = LoopEmitter(spec.finish, target, self.builder, words) if spec.finish else None
-        self.element = memory_type(spec.dtype, 1)
+        super().__init__(spec, target, _WORDS)
+        self.x, self.weights, self.y = self.arrays
+        finish = spec.finish
+        self.finish = LoopEmitter(finish, target, self.builder, self.words) if finish else None
         # Vectors of coordinates have a power of two of lanes; those past the tile go unused.
         self.wide = 1 << (spec.pixels - 1).bit_length()
-        self._tables(scratch)
-        self._clear()
-        loop(b, begin, end, i64(1), [], self._item, "item")
-        b.ret_void()
+        self._tables(self.scratch)
+        self.clear(self.zeros, self.w["zeros"])
+        self.items(self._item)
 
     def _tables(self, scratch: ir.Value) -> None:
         """Places in scratch: zeros; offsets of pixels in x and y; their first input positions."""
@@ -176,21 +170,6 @@ class _Emitter:
         # The zeros as a distance from x, in elements: buffers start on multiples of an element.
         apart = b.sub(b.ptrtoint(self.zeros, I64), b.ptrtoint(self.x, I64))
         self.zero_at = b.sdiv(apart, i64(self.spec.dtype.itemsize))
-
-    def _clear(self) -> None:
-        b = self.builder
-
-        def one(i: ir.Value, _: list[ir.Value]) -> None:
-            where = b.gep(self.zeros, [i], source_etype=self.element)
-            b.store(ir.Constant(self.element, 0), where)
-
-        loop(b, i64(0), self.w["zeros"], i64(1), [], one, "zero")
-
-    def _at(self, base: ir.Value, offset: ir.Value, element: ir.Type | None = None) -> ir.Value:
-        return self.builder.gep(base, [offset], source_etype=element or self.element)
-
-    def _least(self, x: ir.Value, y: ir.Value) -> ir.Value:
-        return self.builder.select(self.builder.icmp_signed("<", x, y), x, y)
 
     def _item(self, item: ir.Value, _: list[ir.Value]) -> None:
         b, w, spec = self.builder, self.w, self.spec

@@ -7,6 +7,7 @@ from llvmlite import ir
 from ..kernels.conv_weight import CombineSpec, ConvWeightSpec
 from ..machine import Target
 from .build import I64, Words, i64, iota, kernel_function, loop, splat
+from .emitter import Emitter
 from .scalar import emit_const, emit_operation, load, memory_type, store
 from .transpose import turn
 
@@ -22,29 +23,15 @@ def emit(spec: ConvWeightSpec, target: Target) -> ir.Module:
     return _Emitter(spec, target).module
 
 
-class _Emitter:
+class _Emitter(Emitter):
     def __init__(self, spec: ConvWeightSpec, target: Target) -> None:
-        self.spec, self.target = spec, target
-        self.module, function, self.builder = kernel_function()
-        b = self.builder
-        bases, args, begin, end, worker = function.args
-        words = Words(b, bases, args)
-        self.x, self.g, self.sums = words.array(), words.array(), words.array()
-        scratch = words.scratch(worker)
-        self.w = {name: words.integer() for name in _WORDS}
-        self.element = memory_type(spec.dtype, 1)
-        self.offsets = scratch
-        self.x_lines = self._at(scratch, self.w["table"], I64)
+        super().__init__(spec, target, _WORDS)
+        self.x, self.g, self.sums = self.arrays
+        self.offsets = self.scratch
+        self.x_lines = self._at(self.offsets, self.w["table"], I64)
         self.g_lines = self._at(self.x_lines, self.w["line_block"], I64)
         self._list_rows()
-        loop(b, begin, end, i64(1), [], self._item, "item")
-        b.ret_void()
-
-    def _at(self, base: ir.Value, offset: ir.Value, element: ir.Type | None = None) -> ir.Value:
-        return self.builder.gep(base, [offset], source_etype=element or self.element)
-
-    def _least(self, x: ir.Value, y: ir.Value) -> ir.Value:
-        return self.builder.select(self.builder.icmp_signed("<", x, y), x, y)
+        self.items(self._item)
 
     def _list_rows(self) -> None:
         """Where in x the pair (k, c) of each row lies, from the pixel's first element; the last one

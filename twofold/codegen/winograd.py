@@ -7,6 +7,7 @@ from llvmlite import ir
 from ..kernels.winograd import CHANNEL_BLOCK, POINTS, WinogradSpec, WinogradWeightsSpec
 from ..machine import Target
 from .build import POINTER, Words, i64, kernel_function, loop, splat
+from .emitter import Emitter
 from .loops import LoopEmitter
 from .scalar import emit_const, emit_operation, load, memory_type, store
 
@@ -164,49 +165,28 @@ _WORDS = (
 ).split()
 
 
-class _Emitter:
+class _Emitter(Emitter):
     def __init__(self, spec: WinogradSpec, target: Target) -> None:
-        self.spec, self.target = spec, target
-        self.module, function, self.builder = kernel_function()
-        b = self.builder
+        super().__init__(spec, target, _WORDS)
+        b, w = self.builder, self.w
         self.arithmetic = _Arithmetic(spec, b, target)
-        bases, args, begin, end, worker = function.args
-        words = Words(b, bases, args)
-        self.x, self.weights, self.y = words.array(), words.array(), words.array()
-        scratch = words.scratch(worker)
-        self.w = {name: words.integer() for name in _WORDS}
-        w = self.w
-        self.finish = LoopEmitter(spec.finish, target, b, words) if spec.finish else None
-        self.element = memory_type(spec.dtype, 1)
+        self.x, self.weights, self.y = self.arrays
+        self.finish = LoopEmitter(spec.finish, target, b, self.words) if spec.finish else None
         # Where inputs outside x are read, and outputs outside y are written, or all of a tile's
         # that something is to be done with.
-        self.zeros = scratch
-        self.waste = self._at(scratch, w["channels"])
+        self.zeros = self.scratch
+        self.waste = self._at(self.zeros, w["channels"])
         waste = spec.columns if self.finish is None else spec.m * spec.m * spec.lanes
         self.inputs = self._at(self.waste, i64(waste))
         turned = b.mul(b.mul(w["block"], w["row"]), i64(spec.points))
         self.products = self._at(self.inputs, turned)
         self.places = b.alloca(ir.ArrayType(POINTER, spec.points))
         self.places.type = POINTER
-        self._clear()
-        loop(b, begin, end, i64(1), [], self._item, "item")
-        b.ret_void()
-
-    def _at(self, base: ir.Value, offset: ir.Value) -> ir.Value:
-        return self.builder.gep(base, [offset], source_etype=self.element)
+        self.clear(self.zeros, w["channels"])
+        self.items(self._item)
 
     def _place(self, k: int) -> ir.Value:
         return self.builder.gep(self.places, [i64(k)], source_etype=POINTER)
-
-    def _clear(self) -> None:
-        def one(i: ir.Value, _: Vectors) -> None:
-            zero = emit_const(0, self.spec.dtype, 1)
-            store(self.builder, zero, self._at(self.zeros, i), self.spec.dtype, self.target)
-
-        loop(self.builder, i64(0), self.w["channels"], i64(1), [], one, "zero")
-
-    def _least(self, x: ir.Value, y: ir.Value) -> ir.Value:
-        return self.builder.select(self.builder.icmp_signed("<", x, y), x, y)
 
     def _item(self, item: ir.Value, _: Vectors) -> None:
         b, w, spec = self.builder, self.w, self.spec
