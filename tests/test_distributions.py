@@ -249,3 +249,33 @@ def test_errors(call: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         call()
     assert D.Normal(0.0, -1.0, validate_args=False).loc.item() == 0
+
+
+def test_precision_of_float64_and_of_large_parameters() -> None:
+    """The Bessel and incomplete gamma functions are those of `special`, to the dtype's precision,
+    with gradients."""
+    found = []
+    for d, m in ((D, tf), (T, torch)):
+        wide = lambda x, m=m: m.tensor(x, dtype=m.float64)  # noqa: E731
+        x = m.tensor([1.0, 2.0], dtype=m.float64, requires_grad=True)
+        chances = d.Gamma(wide([2.0, 2e4]), wide([1.0, 1e4])).cdf(x)
+        chances.sum().backward()
+        found.append((chances, x.grad))
+    for mine, theirs in zip(*found):
+        near(mine, theirs, rtol=1e-9, atol=0)
+    scipy = pytest.importorskip("scipy.special")
+    k = np.array([1e-3, 0.7, 30.0])
+    von_mises = D.VonMises(tf.zeros(3, dtype=tf.float64), tf.tensor(k))
+    expected = k * (np.cos(0.3) - 1) - np.log(2 * np.pi * scipy.i0e(k))
+    got = von_mises.log_prob(tf.tensor(0.3, dtype=tf.float64)).numpy()
+    np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+def test_expanded_vectors_keep_their_class_and_checks() -> None:
+    class Named(D.MultivariateNormal):
+        pass
+
+    wide = Named(tf.zeros(2), tf.tensor(M)).expand([3])
+    assert type(wide) is Named and tuple(wide.covariance_matrix.shape) == (3, 2, 2)
+    with pytest.raises(ValueError, match="match event_shape"):
+        wide.log_prob(tf.zeros(3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..functions._registry import functions
+from ..linalg import cholesky_ex
 from ..tensor import Tensor
 
 
@@ -225,18 +226,7 @@ class _Symmetric(_Square):
 class _PositiveDefinite(_Symmetric):
     def check(self, value: Tensor) -> Tensor:
         symmetric = super().check(value)
-        return symmetric & positive_definite_places(value)
-
-
-def positive_definite_places(value: Tensor) -> Tensor:
-    """For each symmetric matrix whether all its leading pivots are above 0, by elimination."""
-    rest = value.detach()
-    good = rest[..., 0, 0] == rest[..., 0, 0]
-    for _ in range(value.shape[-1]):
-        pivot = rest[..., :1, :1]
-        good = good & (pivot[..., 0, 0] > 0)
-        rest = rest[..., 1:, 1:] - rest[..., 1:, :1] * rest[..., :1, 1:] / pivot
-    return good
+        return symmetric & (cholesky_ex(value.detach()).info == 0)
 
 
 class cat(Constraint):

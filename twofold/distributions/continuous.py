@@ -10,6 +10,7 @@ import numpy as np
 from ..functions._registry import functions
 from ..functions.pointwise import where
 from ..functions.random import host_generator
+from ..special.bessel import i0e, i1e
 from ..tensor import Tensor, from_held
 from . import constraints
 from .distribution import Distribution, ExponentialFamily, broadcast_all
@@ -17,34 +18,25 @@ from .distribution import Distribution, ExponentialFamily, broadcast_all
 _EULER = 0.57721566490153286060
 
 
-class _Two(Distribution):
-    """Distributions of two parameters of one shape, named by `_names`."""
-
-    _names = ("loc", "scale")
-    loc: Tensor
-    scale: Tensor
-
-    def __init__(self, first: Any, second: Any, validate_args: bool | None = None) -> None:
-        values = broadcast_all(first, second)
-        for name, value in zip(self._names, values):
-            setattr(self, name, value)
-        super().__init__(values[0].shape, validate_args=validate_args)
-
-
-class Normal(_Two, ExponentialFamily):
-    """The normal distribution.
-
-    >>> import twofold as tf
-    >>> Normal(0.0, 1.0).log_prob(tf.tensor(0.0))
-    tensor(-0.9189)
-    """
+class _LocationScale(Distribution):
+    """Distributions on the line that a location moves and a scale stretches."""
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real
     has_rsample = True
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        super().__init__(loc, scale, validate_args)
+        self.loc, self.scale = broadcast_all(loc, scale)
+        super().__init__(self.loc.shape, validate_args=validate_args)
+
+
+class Normal(_LocationScale, ExponentialFamily):
+    """The normal distribution.
+
+    >>> import twofold as tf
+    >>> Normal(0.0, 1.0).log_prob(tf.tensor(0.0))
+    tensor(-0.9189)
+    """
 
     @property
     def mean(self) -> Tensor:
@@ -79,15 +71,8 @@ class Normal(_Two, ExponentialFamily):
         return 0.5 + 0.5 * math.log(2 * math.pi) + self.scale.log()
 
 
-class Laplace(_Two):
+class Laplace(_LocationScale):
     """The Laplace distribution."""
-
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        super().__init__(loc, scale, validate_args)
 
     @property
     def mean(self) -> Tensor:
@@ -123,15 +108,8 @@ class Laplace(_Two):
         return 1 + (2 * self.scale).log()
 
 
-class Cauchy(_Two):
+class Cauchy(_LocationScale):
     """The Cauchy distribution."""
-
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        super().__init__(loc, scale, validate_args)
 
     @property
     def mean(self) -> Tensor:
@@ -163,15 +141,8 @@ class Cauchy(_Two):
         return math.log(4 * math.pi) + self.scale.log()
 
 
-class Gumbel(_Two):
+class Gumbel(_LocationScale):
     """The Gumbel distribution."""
-
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        super().__init__(loc, scale, validate_args)
 
     @property
     def mean(self) -> Tensor:
@@ -208,17 +179,15 @@ class Gumbel(_Two):
         return self.scale.log() + (1 + _EULER)
 
 
-class Uniform(_Two):
+class Uniform(Distribution):
     """The uniform distribution on [low, high)."""
 
-    _names = ("low", "high")
-    low: Tensor
-    high: Tensor
     arg_constraints = {"low": constraints.dependent, "high": constraints.dependent}
     has_rsample = True
 
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
-        super().__init__(low, high, validate_args)
+        self.low, self.high = broadcast_all(low, high)
+        super().__init__(self.low.shape, validate_args=validate_args)
         if self._validate_args and not bool((self.low < self.high).all()):
             raise ValueError("Uniform is not defined when low>= high")
 
@@ -385,7 +354,7 @@ class VonMises(Distribution):
     def variance(self) -> Tensor:
         """The circular variance, 1 - I1(k) / I0(k)."""
         k = self.concentration
-        return 1 - (log_bessel(k, 1) - log_bessel(k, 0)).exp()
+        return 1 - i1e(k) / i0e(k)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
@@ -398,36 +367,6 @@ class VonMises(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         self._validate_sample(value)
         k = self.concentration
-        return k * (value - self.loc).cos() - math.log(2 * math.pi) - log_bessel(k, 0)
-
-
-def log_bessel(x: Tensor, order: int) -> Tensor:
-    """The logarithm of the modified Bessel function I of order 0 or 1, by Abramowitz and Stegun's
-    polynomials 9.8.1 to 9.8.4."""
-    small, large = _BESSEL[order]
-    y = (x / 3.75) ** 2
-    near = _polynomial(small, y) if order == 0 else x.abs() * _polynomial(small, y)
-    z = 3.75 / x.clamp_min(3.75)
-    far = x - 0.5 * x.log() + _polynomial(large, z).log()
-    return where(x < 3.75, near.log(), far)
-
-
-def _polynomial(coefficients: list[float], x: Tensor) -> Tensor:
-    result = x * 0 + coefficients[-1]
-    for c in reversed(coefficients[:-1]):
-        result = result * x + c
-    return result
-
-
-_BESSEL = (
-    (
-        [1.0, 3.5156229, 3.0899424, 1.2067492, 0.2659732, 0.360768e-1, 0.45813e-2],
-        [0.39894228, 0.1328592e-1, 0.225319e-2, -0.157565e-2, 0.916281e-2, -0.2057706e-1,
-         0.2635537e-1, -0.1647633e-1, 0.392377e-2],
-    ),
-    (
-        [0.5, 0.87890594, 0.51498869, 0.15084934, 0.2658733e-1, 0.301532e-2, 0.32411e-3],
-        [0.39894228, -0.3988024e-1, -0.362018e-2, 0.163801e-2, -0.1031555e-1, 0.2282967e-1,
-         -0.2895312e-1, 0.1787654e-1, -0.420059e-2],
-    ),
-)  # fmt: skip
+        # log I0(k) = k + log(e^-k I0(k)); half the sine's square loses no digits to 1 - cosine.
+        off = -2 * k * ((value - self.loc) / 2).sin() ** 2
+        return off - math.log(2 * math.pi) - i0e(k).log()

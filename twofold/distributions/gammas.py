@@ -11,44 +11,21 @@ from ..custom_function import Function
 from ..functions._registry import functions
 from ..functions.pointwise import where
 from ..functions.random import host_generator
+from ..special.gamma import gammainc
 from ..tensor import Tensor, from_held
 from . import constraints
 from .distribution import Distribution, ExponentialFamily, broadcast_all
 
 
-def _lower_gamma(a: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The regularised lower incomplete gamma function, by its series or its continued fraction."""
-    lgamma = np.vectorize(math.lgamma, otypes=[np.float64])
-    scale = np.exp(a * np.log(x) - x - lgamma(a))
-    total = term = 1 / a
-    for n in range(1, 400):
-        term = term * x / (a + n)
-        total = total + term
-    b = x + 1 - a
-    c = np.full_like(x, 1e300)
-    d = 1 / np.where(b == 0, 1e-300, b)
-    h = d
-    for n in range(1, 400):
-        an = -n * (n - a)
-        b = b + 2
-        d = 1 / np.where(np.abs(an * d + b) < 1e-300, 1e-300, an * d + b)
-        c = np.where(np.abs(b + an / c) < 1e-300, 1e-300, b + an / c)
-        h = h * d * c
-    return np.where(x < a + 1, scale * total, 1 - scale * h)
-
-
-def _sample_slope(a: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dx/da of a sample at a fixed probability: -(dP/da) / (dP/dx)."""
-    with np.errstate(all="ignore"):
-        x = np.maximum(x, 1e-300)
-        step = 1e-5 * np.maximum(a, 1e-3)
-        change = (_lower_gamma(a + step, x) - _lower_gamma(a - step, x)) / (2 * step)
-        lgamma = np.vectorize(math.lgamma, otypes=[np.float64])
-        density = np.exp((a - 1) * np.log(x) - x - lgamma(a))
-        slope = -change / density
-        # Where both vanish, a small x goes as x^(1/a) of its probability.
-        small = -x * np.log(x) / a
-        return np.where(np.isfinite(slope) & (density > 1e-290), slope, small)
+def _sample_slope(a: Tensor, x: Tensor) -> Tensor:
+    """dx/da of a sample at a fixed probability: -(dP/da) / (dP/dx), in float64."""
+    x = x.clamp_min(1e-300)
+    step = 1e-5 * a.clamp_min(1e-3)
+    change = (gammainc(a + step, x) - gammainc(a - step, x)) / (2 * step)
+    density = ((a - 1) * x.log() - x - a.lgamma()).exp()
+    slope = -change / density
+    # Where both vanish, a small x goes as x^(1/a) of its probability.
+    return where(slope.isfinite() & (density > 1e-290), slope, -x * x.log() / a)
 
 
 class _StandardGamma(Function):
@@ -64,10 +41,8 @@ class _StandardGamma(Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
-        concentration, sample = ctx.saved_tensors
-        a, x = (t.detach()._held().astype(np.float64) for t in (concentration, sample))
-        slope = np.asarray(_sample_slope(np.atleast_1d(a), np.atleast_1d(x))).reshape(a.shape)
-        return g * from_held(slope.astype(sample._held().dtype), sample.dtype)
+        concentration, sample = (t.detach().double() for t in ctx.saved_tensors)
+        return g * _sample_slope(concentration, sample).to(g.dtype)
 
 
 def standard_gamma(concentration: Tensor) -> Tensor:
@@ -119,10 +94,7 @@ class Gamma(ExponentialFamily):
 
     def cdf(self, value: Tensor) -> Tensor:
         self._validate_sample(value)
-        a, x = functions["broadcast_tensors"](self.concentration, self.rate * value)
-        held = _lower_gamma(np.atleast_1d(a.detach()._held().astype(np.float64)),
-                            np.atleast_1d(x.detach()._held().astype(np.float64)))  # fmt: skip
-        return from_held(held.reshape(a.shape).astype(a.detach()._held().dtype), a.dtype)
+        return gammainc(self.concentration, self.rate * value)
 
 
 class Chi2(Gamma):

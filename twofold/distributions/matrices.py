@@ -1,36 +1,15 @@
-"""Cholesky factors and triangular systems of small matrices, column by column."""
+"""What distributions ask of matrices that are given by a Cholesky factor."""
 
 from __future__ import annotations
 
 from ..functions._registry import functions
+from ..linalg import cholesky, solve_triangular
 from ..tensor import Tensor
-
-
-def cholesky(a: Tensor) -> Tensor:
-    """L with L L^T = a: (..., n, n), positive definite."""
-    rest, columns = a, []
-    n = a.shape[-1]
-    for j in range(n):
-        column = rest[..., :, :1] / rest[..., :1, :1].sqrt()
-        above = a.new_zeros(*a.shape[:-2], j, 1)
-        columns.append(functions["cat"]([above, column], -2) if j else column)
-        below = column[..., 1:, :]
-        rest = rest[..., 1:, 1:] - below * below.transpose(-1, -2)
-    return functions["cat"](columns, -1)
 
 
 def solve_lower(lower: Tensor, b: Tensor) -> Tensor:
     """x with lower x = b: (..., n, n), (..., n, k)."""
-    shape = functions["broadcast_shapes"](lower.shape[:-2], b.shape[:-2])
-    lower = lower.expand(*shape, *lower.shape[-2:])
-    b = b.expand(*shape, *b.shape[-2:])
-    rows: list[Tensor] = []
-    for i in range(lower.shape[-1]):
-        left = b[..., i : i + 1, :]
-        if i:
-            left = left - lower[..., i : i + 1, :i] @ functions["cat"](rows, -2)
-        rows.append(left / lower[..., i : i + 1, i : i + 1])
-    return functions["cat"](rows, -2)
+    return solve_triangular(lower, b, upper=False)
 
 
 def identity_like(a: Tensor) -> Tensor:

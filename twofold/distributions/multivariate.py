@@ -7,12 +7,13 @@ import math
 from typing import Any
 
 from ..functions._registry import functions
+from ..linalg import cholesky
+from ..special.gamma import multigammaln
 from ..tensor import Tensor
 from . import constraints
 from .distribution import Distribution, ExponentialFamily
 from .gammas import Beta, Gamma
 from .matrices import (
-    cholesky,
     inverse_of,
     log_diagonal,
     precision_to_scale_tril,
@@ -71,10 +72,17 @@ class MultivariateNormal(Distribution):
         self._unbroadcasted_scale_tril = _scale_tril_of(name, matrix)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
-        loc = self.loc.expand(*batch_shape, *self._event_shape)
-        return MultivariateNormal(
-            loc, scale_tril=self._unbroadcasted_scale_tril, validate_args=False
-        )
+        new = object.__new__(type(self)) if _instance is None else _instance
+        n = self._event_shape[0]
+        new.loc = self.loc.expand(*batch_shape, n)
+        for name in ("covariance_matrix", "precision_matrix", "scale_tril"):
+            if name in self.__dict__:
+                new.__dict__[name] = self.__dict__[name].expand(*batch_shape, n, n)
+        # The factor stays as narrow as it was given: products broadcast it.
+        new._unbroadcasted_scale_tril = self._unbroadcasted_scale_tril
+        Distribution.__init__(new, batch_shape, self._event_shape, False)
+        new._validate_args = self._validate_args
+        return new
 
     @functools.cached_property
     def scale_tril(self) -> Tensor:
@@ -206,12 +214,6 @@ class LowRankMultivariateNormal(Distribution):
         n = self._event_shape[0]
         half = self._half_log_determinant()
         return (0.5 * n * (1.0 + math.log(2 * math.pi)) + half).expand(self._batch_shape)
-
-
-def multigammaln(a: Tensor, p: int) -> Tensor:
-    """The logarithm of the gamma function of p x p matrices."""
-    steps = functions["arange"](p, dtype=a.dtype) / 2
-    return (a.unsqueeze(-1) - steps).lgamma().sum(-1) + p * (p - 1) / 4 * math.log(math.pi)
 
 
 class Wishart(ExponentialFamily):

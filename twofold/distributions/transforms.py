@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..functions._registry import functions
+from ..linalg import cholesky
+from ..nn.functional.activation import softplus_stable as softplus
 from ..tensor import Tensor
 from . import constraints
 from .distribution import sum_rightmost
-from .matrices import cholesky
 
 
 class Transform:
@@ -360,11 +361,6 @@ class SigmoidTransform(Transform):
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         return -softplus(-x) - softplus(x)
-
-
-def softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x)."""
-    return x.clamp_min(0) + (-x.abs()).exp().log1p()
 
 
 class SoftplusTransform(Transform):
