@@ -2,6 +2,12 @@
 
 from ..errors import explain_missing as _explain_missing
 from . import constraints, kl, transforms
+from .categorical import (
+    Categorical,
+    Multinomial,
+    OneHotCategorical,
+    OneHotCategoricalStraightThrough,
+)
 from .constraint_registry import biject_to, transform_to
 from .continuous import (
     Cauchy,
@@ -13,25 +19,17 @@ from .continuous import (
     Uniform,
     VonMises,
 )
-from .discrete import (
-    Bernoulli,
-    Binomial,
-    Categorical,
-    ContinuousBernoulli,
-    Geometric,
-    LogitRelaxedBernoulli,
-    Multinomial,
-    NegativeBinomial,
-    OneHotCategorical,
-    OneHotCategoricalStraightThrough,
-    Poisson,
-    RelaxedBernoulli,
-    RelaxedOneHotCategorical,
-)
+from .discrete import Bernoulli, Binomial, Geometric, NegativeBinomial, Poisson
 from .distribution import Distribution, ExponentialFamily
 from .gammas import Beta, Chi2, Dirichlet, FisherSnedecor, Gamma, StudentT
 from .kl import kl_divergence, register_kl
 from .multivariate import LKJCholesky, LowRankMultivariateNormal, MultivariateNormal, Wishart
+from .relaxed import (
+    ContinuousBernoulli,
+    LogitRelaxedBernoulli,
+    RelaxedBernoulli,
+    RelaxedOneHotCategorical,
+)
 from .transformed import (
     HalfCauchy,
     HalfNormal,

@@ -193,6 +193,11 @@ class Distribution:
         """Numbers of `rand` or `randn` in the shape of samples."""
         return functions[name](*self._extended_shape(sample_shape), dtype=like.dtype)
 
+    def _whole_numbers(self, n: int, dtype: Any, expand: bool) -> Tensor:
+        """0 to n - 1 along a new first axis, for each of the batch or for all of it at once."""
+        values = functions["arange"](n, dtype=dtype).reshape(n, *(1,) * len(self._batch_shape))
+        return values.expand(n, *self._batch_shape) if expand else values
+
     def __repr__(self) -> str:
         parts = []
         for name in self.arg_constraints:

@@ -9,20 +9,14 @@ from typing import Any
 from ..functions._registry import functions
 from ..functions.pointwise import where
 from ..tensor import Tensor
+from .categorical import Categorical, OneHotCategorical
 from .continuous import Cauchy, Exponential, Gumbel, Laplace, Normal, Uniform
-from .discrete import (
-    Bernoulli,
-    Binomial,
-    Categorical,
-    ContinuousBernoulli,
-    Geometric,
-    OneHotCategorical,
-    Poisson,
-)
+from .discrete import Bernoulli, Binomial, Geometric, Poisson
 from .distribution import Distribution, sum_rightmost
 from .gammas import Beta, Dirichlet, Gamma
 from .matrices import log_diagonal, solve_lower, squared_distance
 from .multivariate import LowRankMultivariateNormal, MultivariateNormal
+from .relaxed import ContinuousBernoulli
 from .transformed import HalfNormal, Independent, Pareto, TransformedDistribution
 
 Rule = Callable[[Any, Any], Tensor]
