@@ -184,6 +184,18 @@ def test_examples_of_a_batch_draw_numbers_of_their_own() -> None:
         assert len(np.unique(ys.reshape(12, 5), axis=0)) == count
 
 
+def test_bodies_may_look_at_values_from_outside() -> None:
+    """Those are known while the body is recorded, though its own are not."""
+    scale = tf.ones(3) * 2
+
+    def step(c: tf.Tensor, x: tf.Tensor) -> tuple:
+        y = c + x
+        return y * int(scale.sum()), y
+
+    carry, ys = tf.scan(step, tf.zeros(()), tf.ones(3))
+    assert carry.item() == 258 and ys.tolist() == [1, 7, 43]
+
+
 def test_bodies_have_no_side_effects() -> None:
     """Writes to tensors from outside, and hooks, are refused at the call; own tensors are written
     to as ever."""
@@ -203,7 +215,20 @@ def test_bodies_have_no_side_effects() -> None:
         y.register_hook(lambda g: g * 2)
         return y, x
 
-    for body, message in ((add, "cannot write"), (assign, "cannot write"), (hook, "hooks")):
+    def replace(c: tf.Tensor, x: tf.Tensor) -> tuple:
+        total.data = tf.ones(2)
+        return c, x
+
+    def draw(c: tf.Tensor, x: tf.Tensor) -> tuple:
+        return c, tf.poisson(xs[0])
+
+    for body, message in (
+        (add, "cannot write"),
+        (assign, "cannot write"),
+        (replace, "cannot write"),
+        (hook, "hooks"),
+        (draw, "on the host"),
+    ):
         with pytest.raises(RuntimeError, match=message):
             tf.scan(body, tf.zeros(2), xs)
     assert total.tolist() == [0, 0]
@@ -322,6 +347,8 @@ def test_user_errors() -> None:
     xs = tf.ones(3, 2)
     with pytest.raises(RuntimeError, match="must keep its type"):
         tf.scan(lambda c, x: (c.sum(), x), tf.zeros(2), xs)
+    with pytest.raises(RuntimeError, match="axis of steps"):
+        tf.scan(lambda c, x: (c, x), tf.zeros(2), tf.ones(()))
     with pytest.raises(RuntimeError, match="one length"):
         tf.scan(lambda c, x: (c, x[0]), tf.zeros(2), (xs, tf.ones(4, 2)))
     with pytest.raises(TypeError, match=r"\(carry, y\)"):

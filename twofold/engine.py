@@ -30,6 +30,7 @@ from .kernels.schedule import Scheduler, output_buffer
 from .kernels.text import kernel_text
 from .kernels.verify import verify_launches
 from .ops import interpret
+from .ops.body import recording
 from .ops.control import LOOP
 from .ops.scalar_numpy import held_dtype, to_held, to_stored
 from .runtime import walker
@@ -185,11 +186,13 @@ if hasattr(os, "register_at_fork"):
 
 
 def roots_of(nodes: Sequence[Node]) -> list[Node]:
-    """The nodes to run: those asked for and those that live storages hold, each once, in order."""
+    """The nodes to run: those asked for and those that live storages hold, each once, in order;
+    while a loop's body is being recorded, none of its own are run unasked."""
     found: dict[int, Node] = {}
+    last = recording.since if recording.depth else recorder.serial
     for reference in recorder.pending:
         storage = reference()
-        if storage is not None and storage.node.value is None:
+        if storage is not None and storage.node.value is None and storage.node.serial <= last:
             found[id(storage.node)] = storage.node
             hold(reference, storage.node)
     for node in nodes:

@@ -229,11 +229,7 @@ class Tensor:
         sees it."""
         storage, window = self._storage, self._window
         base = storage.node
-        if base.serial <= recording.since:
-            raise RuntimeError(
-                "[scan] the body of a loop is recorded once, so it cannot write to a tensor from "
-                "outside of it; try carrying its value from step to step"
-            )
+        _require_within(base)
         s = base.structure
         cut = not recorder.grad_enabled or (bool(window) and windows.is_detached(window))
         if not s.requires_grad:
@@ -482,6 +478,7 @@ class Tensor:
 
     @data.setter
     def data(self, new: Tensor) -> None:
+        _require_within(self._storage.node)
         node = ew.detach(new._node())
         if self.requires_grad:
             requires = ew.variable(node)
@@ -647,6 +644,15 @@ def wrap(node: Node) -> Tensor:
     result = _new(Tensor)
     result._storage = storage
     return result
+
+
+def _require_within(node: Node) -> None:
+    """RuntimeError where a loop's body is being recorded and what it writes to is not its own."""
+    if node.serial <= recording.since:
+        raise RuntimeError(
+            "[scan] the body of a loop is recorded once, so it cannot write to a tensor from "
+            "outside of it; try carrying its value from step to step"
+        )
 
 
 def _own(node: Node) -> Node:

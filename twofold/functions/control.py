@@ -78,6 +78,8 @@ def scan(
     sequences = []
     for x in along:
         node = x._node()
+        if not node.shape:
+            raise RuntimeError("[scan] xs must have an axis of steps; got a tensor without axes")
         axis = wrap_dim(dim, len(node.shape))
         sequences.append(
             mv.permute(node, (axis, *(a for a in range(len(node.shape)) if a != axis)))
@@ -96,9 +98,8 @@ def scan(
         with in_loop(length, step):
             result = combine_fn(_formed(carry_form, given), _formed(x_form, given))
         if not isinstance(result, tuple) or len(result) != 2:
-            raise TypeError(
-                f"[scan] combine_fn must return (carry, y); got {type(result).__name__}"
-            )
+            got = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
+            raise TypeError(f"[scan] combine_fn must return (carry, y); got {got}")
         after: list[Tensor] = []
         outputs: list[Tensor] = []
         forms.extend((_flat(result[0], after), _flat(result[1], outputs)))

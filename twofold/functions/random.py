@@ -325,7 +325,13 @@ def randint_like(
 
 
 def host_words(n: int, generator: Generator | None = None) -> np.ndarray:
-    """n random words at once, as uint32, for choices made in Python."""
+    """n random words at once, as uint32, for choices made in Python. RuntimeError within the body
+    of a loop, where each step would make the same."""
+    if _loops.found:
+        raise RuntimeError(
+            "[scan] numbers that are drawn on the host would be the same in each step; try drawing "
+            "them before the loop, as one of its xs"
+        )
     generator = generator or default_generator
     start = generator.take(n)
     counter = np.arange(start, start + n, dtype=np.int64)
