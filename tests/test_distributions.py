@@ -194,6 +194,34 @@ def test_divergences_between_kinds() -> None:
         D.kl_divergence(D.Poisson(tf.ones(())), D.Normal(0.0, 1.0))
 
 
+KINDS = {
+    "Beta": lambda d, t: d.Beta(t(2.0), t(3.0)), "Bernoulli": lambda d, t: d.Bernoulli(t(0.3)),
+    "Binomial": lambda d, t: d.Binomial(3, t(0.2)), "Poisson": lambda d, t: d.Poisson(t(1.5)),
+    "ContinuousBernoulli": lambda d, t: d.ContinuousBernoulli(t(0.3)),
+    "Exponential": lambda d, t: d.Exponential(t(1.5)),
+    "Gamma": lambda d, t: d.Gamma(t(2.0), t(0.7)),
+    "Gumbel": lambda d, t: d.Gumbel(t(0.5), t(1.3)),
+    "Laplace": lambda d, t: d.Laplace(t(0.5), t(2.0)),
+    "Normal": lambda d, t: d.Normal(t(0.4), t(0.8)),
+    "Pareto": lambda d, t: d.Pareto(t(0.2), t(3.0)),
+    "Uniform": lambda d, t: d.Uniform(t(0.3), t(0.9)),
+    "Uniform wide": lambda d, t: d.Uniform(t(-0.5), t(1.5)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_divergences_from_one_kind_to_all_others(name: str) -> None:
+    compared = 0
+    for other in KINDS:
+        try:
+            expected = T.kl_divergence(*(KINDS[n](T, torch.tensor) for n in (name, other)))
+        except NotImplementedError:
+            continue
+        near(D.kl_divergence(*(KINDS[n](D, tf.tensor) for n in (name, other))), expected)
+        compared += 1
+    assert compared > (name != "Binomial")  # all have a rule for their own kind
+
+
 MAPS: dict[str, Any] = {
     "Abs": lambda d, t: d.AbsTransform(), "Affine": lambda d, t: d.AffineTransform(1.0, t(B)),
     "Cat": lambda d, t: d.CatTransform([d.ExpTransform(), d.TanhTransform()], 0, [1, 2]),
@@ -224,10 +252,16 @@ def test_maps_into_regions() -> None:
     for region, shape in (
         (c.positive, (3,)), (c.unit_interval, (3,)), (c.interval(-1.0, 4.0), (3,)),
         (c.simplex, (3,)), (c.lower_cholesky, (3, 3)), (c.corr_cholesky, (3,)),
-        (c.greater_than(2.0), (3,)), (c.positive_definite, (3, 3)), (c.real, (2,)),
+        (c.greater_than(2.0), (3,)), (c.positive_definite, (3, 3)),
+        (c.positive_semidefinite, (3, 3)),
+        (c.real, (2,)),
         (c.independent(c.positive, 1), (3,)),
     ):  # fmt: skip
         assert bool(region.check(D.transform_to(region)(tf.randn(*shape))).all())
+    near(
+        c.positive_semidefinite.check(tf.tensor([M, [[1.0, 2.0], [2.0, 1.0]]])).float(),
+        torch.tensor([1.0, 0.0]),
+    )
     with pytest.raises(NotImplementedError, match="Cannot transform"):
         D.biject_to(c.boolean)
 

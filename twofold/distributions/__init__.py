@@ -1,7 +1,7 @@
 """torch.distributions: sampling, densities, entropies, divergences, maps of samples."""
 
 from ..errors import explain_missing as _explain_missing
-from . import constraints, kl, transforms
+from . import constraints, kl, kl_between, transforms
 from .categorical import (
     Categorical,
     Multinomial,

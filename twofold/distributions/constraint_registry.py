@@ -102,6 +102,7 @@ biject_to.register(constraints.simplex, lambda c: StickBreakingTransform())
 transform_to.register(constraints.simplex, lambda c: SoftmaxTransform())
 transform_to.register(constraints.lower_cholesky, lambda c: LowerCholeskyTransform())
 transform_to.register(constraints.positive_definite, lambda c: PositiveDefiniteTransform())
+transform_to.register(constraints.positive_semidefinite, lambda c: PositiveDefiniteTransform())
 _both(constraints.corr_cholesky)(lambda c: CorrCholeskyTransform())
 biject_to.register(
     constraints.cat, lambda c: CatTransform([biject_to(x) for x in c.cseq], c.dim, c.lengths)

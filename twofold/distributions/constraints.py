@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..functions._registry import functions
-from ..linalg import cholesky_ex
+from ..linalg import cholesky_ex, eigvalsh
 from ..tensor import Tensor
 
 
@@ -229,6 +229,11 @@ class _PositiveDefinite(_Symmetric):
         return symmetric & (cholesky_ex(value.detach()).info == 0)
 
 
+class _PositiveSemidefinite(_Symmetric):
+    def check(self, value: Tensor) -> Tensor:
+        return super().check(value) & (eigvalsh(value.detach()) >= 0).all(-1)
+
+
 class cat(Constraint):
     """Regions of parts that lie one after the other along `dim`, of the given `lengths`."""
 
@@ -277,4 +282,4 @@ corr_cholesky = _CorrCholesky()
 square = _Square()
 symmetric = _Symmetric()
 positive_definite = _PositiveDefinite()
-positive_semidefinite = _Symmetric()
+positive_semidefinite = _PositiveSemidefinite()

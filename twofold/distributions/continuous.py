@@ -15,7 +15,8 @@ from ..tensor import Tensor, from_held
 from . import constraints
 from .distribution import Distribution, ExponentialFamily, broadcast_all
 
-_EULER = 0.57721566490153286060
+EULER = 0.57721566490153286060
+"""Euler's constant, -digamma(1)."""
 
 
 class _LocationScale(Distribution):
@@ -146,7 +147,7 @@ class Gumbel(_LocationScale):
 
     @property
     def mean(self) -> Tensor:
-        return self.loc + self.scale * _EULER
+        return self.loc + self.scale * EULER
 
     @property
     def mode(self) -> Tensor:
@@ -176,7 +177,7 @@ class Gumbel(_LocationScale):
         return self.loc - self.scale * (-value.log()).log()
 
     def entropy(self) -> Tensor:
-        return self.scale.log() + (1 + _EULER)
+        return self.scale.log() + (1 + EULER)
 
 
 class Uniform(Distribution):

@@ -10,7 +10,7 @@ from ..functions._registry import functions
 from ..functions.pointwise import where
 from ..tensor import Tensor
 from .categorical import Categorical, OneHotCategorical
-from .continuous import Cauchy, Exponential, Gumbel, Laplace, Normal, Uniform
+from .continuous import EULER, Cauchy, Exponential, Gumbel, Laplace, Normal, Uniform
 from .discrete import Bernoulli, Binomial, Geometric, Poisson
 from .distribution import Distribution, sum_rightmost
 from .gammas import Beta, Dirichlet, Gamma
@@ -86,9 +86,9 @@ def _cauchy(p: Any, q: Any) -> Tensor:
 
 @register_kl(Gumbel, Gumbel)
 def _gumbel(p: Any, q: Any) -> Tensor:
-    ratio, gap, euler = p.scale / q.scale, (q.loc - p.loc) / q.scale, 0.57721566490153286060
-    first = ratio * euler - ratio.log() + gap
-    return first + ((1 + ratio).lgamma() + gap).exp() - (1 + euler) - 2 * gap
+    ratio, gap = p.scale / q.scale, (q.loc - p.loc) / q.scale
+    first = ratio * EULER - ratio.log() + gap
+    return first + ((1 + ratio).lgamma() + gap).exp() - (1 + EULER) - 2 * gap
 
 
 @register_kl(Uniform, Uniform)
@@ -208,44 +208,3 @@ def _transformed(p: Any, q: Any) -> Tensor:
         raise NotImplementedError
     extra = len(p.event_shape) - len(p.base_dist.event_shape)
     return sum_rightmost(kl_divergence(p.base_dist, q.base_dist), extra)
-
-
-@register_kl(Exponential, Gamma)
-def _exponential_gamma(p: Any, q: Any) -> Tensor:
-    ratio, euler = q.rate / p.rate, 0.57721566490153286060
-    a = q.concentration
-    return -a * ratio.log() + ratio + a.lgamma() + a * euler - (1 + euler)
-
-
-@register_kl(Gamma, Exponential)
-def _gamma_exponential(p: Any, q: Any) -> Tensor:
-    return -p.entropy() - q.rate.log() + q.rate * p.concentration / p.rate
-
-
-@register_kl(Uniform, Normal)
-def _uniform_normal(p: Any, q: Any) -> Tensor:
-    width = p.high - p.low
-    first = (math.sqrt(2 * math.pi) * q.scale / width).log()
-    second = width**2 / 12
-    third = ((p.high + p.low - 2 * q.loc) / 2) ** 2
-    return first + 0.5 * (second + third) / q.scale**2
-
-
-@register_kl(Laplace, Normal)
-def _laplace_normal(p: Any, q: Any) -> Tensor:
-    """-1 - log(2 b) + log(s sqrt(2 pi)) + (2 b^2 + (m - n)^2) / (2 s^2)."""
-    spread = 2 * p.scale**2 + (p.loc - q.loc) ** 2
-    logs = q.scale.log() + 0.5 * math.log(2 * math.pi) - (2 * p.scale).log()
-    return logs - 1 + spread / (2 * q.scale**2)
-
-
-@register_kl(Normal, Laplace)
-def _normal_laplace(p: Any, q: Any) -> Tensor:
-    """The mean of |x - m| is that of a folded normal."""
-    gap = p.loc - q.loc
-    near = gap / p.scale
-    folded = (
-        p.scale * (math.sqrt(2 / math.pi) * (-0.5 * near**2).exp())
-        + gap * (near / math.sqrt(2)).erf()
-    )
-    return -p.entropy() + (2 * q.scale).log() + folded / q.scale

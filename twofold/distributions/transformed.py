@@ -9,7 +9,7 @@ from ..functions._registry import functions
 from ..functions.pointwise import where
 from ..tensor import Tensor
 from . import constraints
-from .continuous import Cauchy, Exponential, Normal, Uniform
+from .continuous import EULER, Cauchy, Exponential, Normal, Uniform
 from .distribution import Distribution, broadcast_all, sum_rightmost
 from .gammas import Gamma
 from .transforms import (
@@ -381,7 +381,7 @@ class Weibull(TransformedDistribution):
 
     def entropy(self) -> Tensor:
         r = self.concentration_reciprocal
-        return 0.57721566490153286060 * (1 - r) + (self.scale * r).log() + 1
+        return EULER * (1 - r) + (self.scale * r).log() + 1
 
 
 class Pareto(TransformedDistribution):
@@ -462,7 +462,7 @@ class Kumaraswamy(TransformedDistribution):
     def entropy(self) -> Tensor:
         a, b = self.concentration1, self.concentration0
         t1, t0 = 1 - a.reciprocal(), 1 - b.reciprocal()
-        harmonic = (b + 1).digamma() + 0.57721566490153286060
+        harmonic = (b + 1).digamma() + EULER
         return t0 + t1 * harmonic - a.log() - b.log()
 
 
