@@ -452,3 +452,8 @@ def test_a_replaced_module_or_parameter_keeps_its_place() -> None:
     model.a, model.p = nn.Tanh(), nn.Parameter(tf.zeros(1))
     assert [name for name, _ in model.named_children()] == ["a", "b"]
     assert [name for name, _ in model.named_parameters()] == ["p", "q"]
+
+
+def test_spectral_norm_of_float64() -> None:
+    layer = tf.nn.utils.parametrizations.spectral_norm(tf.nn.Linear(3, 3).double())
+    assert layer(tf.ones(2, 3, dtype=tf.float64)).dtype == tf.float64

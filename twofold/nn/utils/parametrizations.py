@@ -75,8 +75,12 @@ class _SpectralNorm(Module):
         if weight.dim() > 1:
             self.n_power_iterations = n_power_iterations
             matrix = self._matrix(weight.detach())
-            self.register_buffer("_u", normalize(randn(matrix.size(0)), dim=0, eps=eps))
-            self.register_buffer("_v", normalize(randn(matrix.size(1)), dim=0, eps=eps))
+            self.register_buffer(
+                "_u", normalize(randn(matrix.size(0), dtype=weight.dtype), dim=0, eps=eps)
+            )
+            self.register_buffer(
+                "_v", normalize(randn(matrix.size(1), dtype=weight.dtype), dim=0, eps=eps)
+            )
             self._iterate(matrix, 15)
 
     def _matrix(self, weight: Tensor) -> Tensor:
