@@ -116,3 +116,13 @@ def test_tracers_can_go_into_leaves() -> None:
 
     graph = Deeper().trace(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
     assert [n.target for n in graph.nodes][2] is F.relu
+
+
+def test_writes_to_elements_are_not_dead_code() -> None:
+    graph = tf.fx.Graph()
+    x = graph.placeholder("x")
+    graph.call_function(operator.setitem, (x, 0, 5.0))
+    graph.call_function(operator.neg, (x,))
+    graph.output(x)
+    assert graph.eliminate_dead_code()
+    assert [node.target for node in graph.nodes] == ["x", operator.setitem, "output"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import operator
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +139,7 @@ class Node:
 
     def is_impure(self) -> bool:
         """Whether the node does more than give a value."""
-        return self.op in ("placeholder", "output")
+        return self.op in ("placeholder", "output") or self.target is operator.setitem
 
     def __repr__(self) -> str:
         return self.name
