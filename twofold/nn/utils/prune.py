@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ...creation import ones_like, zeros_like
+from ...creation import ones_like
 from ...functions.random import rand_like, randperm
+from ...functions.shape import cat
 from ...tensor import Tensor
 
 
@@ -64,8 +65,7 @@ class BasePruningMethod:
         mask = method.compute_mask(scores, default)
         module.register_buffer(name + "_mask", mask)
         setattr(module, name, method.apply_mask(module))
-        handle = module.register_forward_pre_hook(method)
-        method._handle = handle  # type: ignore[attr-defined]
+        module.register_forward_pre_hook(method)
         return method
 
     def prune(
@@ -78,15 +78,12 @@ class BasePruningMethod:
     def remove(self, module: Any) -> None:
         """Let the pruned values be the parameter for good."""
         name = self._tensor_name
+        pruned = self.apply_mask(module).detach()
         original = module._parameters.pop(name + "_orig")
-        original.data = self.apply_mask_to(original, module)
+        original.data = pruned
         del module._buffers[name + "_mask"]
         module.__dict__.pop(name, None)
         module.register_parameter(name, original)
-
-    def apply_mask_to(self, original: Tensor, module: Any) -> Tensor:
-        """The values of the whole parameter times the mask."""
-        return original.detach() * module._buffers[self._tensor_name + "_mask"]
 
 
 def _method_of(module: Any, name: str) -> Any:
@@ -229,8 +226,7 @@ class _Structured(_ByAmount):
         n = _count(self.amount, t.shape[self.dim])
         if not n:
             return default_mask
-        kept = zeros_like(default_mask) + 1
-        return default_mask * kept.index_fill(self.dim, self._slices(t, n), 0)
+        return default_mask.index_fill(self.dim, self._slices(t, n), 0)
 
 
 class RandomStructured(_Structured):
@@ -316,9 +312,9 @@ def global_unstructured(
     importance_scores: dict[Any, Tensor] | None = None, **kwargs: Any,
 ) -> None:  # fmt: skip
     """Prune elements of several parameters as if they were one."""
-    pairs = list(parameters)
     if not isinstance(parameters, Iterable):
         raise TypeError("global_unstructured(): parameters is not an Iterable")
+    pairs = list(parameters)
     if pruning_method.PRUNING_TYPE != "unstructured":
         raise TypeError(
             'Only "unstructured" PRUNING_TYPE is supported for the `pruning_method`. Found method '
@@ -335,22 +331,13 @@ def global_unstructured(
     method = pruning_method(**kwargs)
     method._tensor_name = container._tensor_name = "temp"
     container.add_pruning_method(method)
-    whole = container.compute_mask(_joined(scores), _joined(masks))
+    whole = container.compute_mask(cat(scores), cat(masks))
     start = 0
     for module, name in pairs:
         shape = getattr(module, name).shape
         size = shape.numel()
         custom_from_mask(module, name, whole[start : start + size].reshape(shape))
         start += size
-
-
-def _joined(parts: list[Tensor]) -> Tensor:
-    result = parts[0].new_empty(sum(p.numel() for p in parts))
-    start = 0
-    for p in parts:
-        result[start : start + p.numel()] = p
-        start += p.numel()
-    return result
 
 
 def remove(module: Any, name: str) -> Any:
