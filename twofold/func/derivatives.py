@@ -7,7 +7,6 @@ g(u) = J^T u is linear in u, so its own pullback with v is J v, exactly.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -369,8 +368,3 @@ def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any
             [ 0., 12.]])
     """
     return jacfwd(jacrev(func, argnums), argnums)
-
-
-def size_of(tensors: Sequence[Tensor]) -> int:
-    """The number of elements of all tensors together."""
-    return sum(math.prod(x.shape) for x in tensors)
