@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -341,3 +343,43 @@ def test_errors(case):
         ERRORS[case](torch)
     with pytest.raises(expected.type):
         ERRORS[case](tf)
+
+
+def _complex(f: Any) -> Any:
+    return f.tensor([1 + 2j, 3 - 1j, 0.5j, 2 + 0j])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda f: f.vander(_complex(f)),
+        lambda f: f.cov(_complex(f).reshape(2, 2)),
+        lambda f: f.cov(_complex(f).reshape(2, 2), aweights=f.tensor([0.5, 2.0])),
+        lambda f: f.corrcoef(_complex(f).reshape(2, 2) ** f.tensor([[1.0], [2.0]])),
+        lambda f: f.gradient(_complex(f))[0],
+        lambda f: _complex(f).sum_to_size(4),
+        lambda f: f.tensor([1, 2], dtype=f.int32).sum_to_size(2),
+    ],
+)
+def test_dtypes_are_kept(function: Any) -> None:
+    """Complex numbers keep their imaginary parts, and integers that are not summed their size."""
+    ours, theirs = function(tf), function(torch)
+    assert str(ours.dtype).split(".")[1] == str(theirs.dtype).split(".")[1]
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["hann", "hamming", "blackman", "bartlett", "kaiser"])
+def test_windows_refuse_what_they_cannot_be(name: str) -> None:
+    window = getattr(tf, f"{name}_window")
+    with pytest.raises(RuntimeError, match="non-negative"):
+        window(-1)
+    with pytest.raises(RuntimeError, match="floating point"):
+        window(4, dtype=tf.int64)
+    with pytest.raises(RuntimeError, match="cpu"):
+        window(4, device="cuda")
+    assert window(4, requires_grad=True).requires_grad
+
+
+def test_random_refuses_an_empty_range() -> None:
+    with pytest.raises(RuntimeError, match="less than 'to'"):
+        tf.zeros(3).random_(5, 5)

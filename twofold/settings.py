@@ -195,9 +195,10 @@ def _with_hints(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for _name in (
-    "arange empty empty_like eye full full_like linspace logspace normal ones ones_like rand "
-    "rand_like randint randint_like randn randn_like randperm scalar_tensor tril_indices "
-    "triu_indices zeros zeros_like"
+    "arange bartlett_window blackman_window empty empty_like eye full full_like hamming_window "
+    "hann_window kaiser_window linspace logspace normal ones ones_like rand rand_like randint "
+    "randint_like randn randn_like randperm range scalar_tensor tril_indices triu_indices zeros "
+    "zeros_like"
 ).split():
     functions[_name] = _with_hints(functions[_name])
 for _name in "new_empty new_full new_ones new_zeros".split():

@@ -194,7 +194,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     n = x.numel() if N is None else N
     if n < 0:
         raise RuntimeError("N must be non-negative.")
-    wide = x if x.dtype.kind == "float" else x.to(dtypes.int64)
+    wide = x if x.dtype.kind in ("float", "complex") else x.to(dtypes.int64)
     columns = [functions["ones_like"](wide)]
     for _ in range(n - 1):
         columns.append(columns[-1] * wide)
@@ -254,8 +254,7 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
             axes.append(lead + a)
     if axes:
         return reshape(self.sum(axes, keepdim=True), *size)
-    whole = self if self.dtype.kind == "float" else self.to(dtypes.int64)
-    return reshape(whole, *size)
+    return reshape(self, *size)
 
 
 @method("swapaxes_")

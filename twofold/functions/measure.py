@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import dtypes
+from ..dtypes import DType
 from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..tensor import Tensor, from_held, number, wrap, wrap_dim
@@ -85,7 +86,7 @@ def cov(
     if input.dtype is dtypes.bool_:
         raise RuntimeError("cov(): bool dtype is not supported for input")
     x = reshape(input, 1, -1) if input.dim() < 2 else input
-    x = x if x.dtype.kind == "float" else x.to(dtypes.get_default())
+    x = x if x.dtype.kind in ("float", "complex") else x.to(dtypes.get_default())
     n = x.shape[1]
     weights = None
     for name, given, kinds in (
@@ -109,7 +110,7 @@ def cov(
         total: Any = n
         mean = x.sum(1, keepdim=True) / n
     else:
-        weights = weights.to(x.dtype).reshape(n)
+        weights = weights.to(x.dtype.to_real()).reshape(n)
         total = weights.sum()
         mean = (x * weights).sum(1, keepdim=True) / total
     if weights is None or aweights is None or correction == 0:
@@ -122,7 +123,7 @@ def cov(
         freedom = max(freedom, 0)
     off = x - mean
     weighted = off if weights is None else off * weights
-    result = matmul(off, weighted.t()) / freedom
+    result = matmul(off, weighted.t().conj()) / freedom
     return result.squeeze()
 
 
@@ -137,8 +138,12 @@ def corrcoef(input: Tensor) -> Tensor:
     c = cov(input)
     if c.dim() == 0:
         return c / c
-    deviation = c.diag().sqrt()
-    return ((c / deviation.unsqueeze(1)) / deviation.unsqueeze(0)).clamp(-1, 1)
+    variance = c.diag()
+    deviation = (variance.real if c.is_complex() else variance).sqrt()
+    result = (c / deviation.unsqueeze(1)) / deviation.unsqueeze(0)
+    if c.is_complex():
+        return functions["complex"](result.real.clamp(-1, 1), result.imag.clamp(-1, 1))
+    return result.clamp(-1, 1)
 
 
 # Differences.
@@ -217,7 +222,7 @@ def gradient(
             raise RuntimeError(
                 "torch.gradient expected each dimension size to be at least edge_order+1"
             )
-    x = input if input.dtype.kind == "float" else input.to(dtypes.get_default())
+    x = input if input.dtype.kind in ("float", "complex") else input.to(dtypes.get_default())
     return [_slope(x, a, s, edge_order) for a, s in zip(axes, each)]
 
 
@@ -331,9 +336,20 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
 # Windows of signals.
 
 
-def _cosine_window(n: int, periodic: bool, terms: Sequence[float], dtype: Any) -> Tensor:
+def _checked(name: str, n: int, dtype: DType | None) -> DType:
+    """The dtype of a window of n. RuntimeError if there can be no such window."""
     if n < 0:
-        raise RuntimeError(f"window requires non-negative window_length, got window_length={n}")
+        raise RuntimeError(f"{name} requires non-negative window_length, got window_length={n}")
+    dtype = dtype or dtypes.get_default()
+    if dtype.kind not in ("float", "complex"):
+        raise RuntimeError(f"{name} expects floating point dtypes, got: {dtype}")
+    return dtype
+
+
+def _cosine_window(
+    name: str, n: int, periodic: bool, terms: Sequence[float], dtype: DType | None
+) -> Tensor:
+    dtype = _checked(name, n, dtype)
     wide = dtypes.float64
     if n <= 1:
         node = mv.expand(ew.constant(1, wide), (n,))
@@ -344,67 +360,52 @@ def _cosine_window(n: int, periodic: bool, terms: Sequence[float], dtype: Any) -
         for k, a in enumerate(terms[1:], 1):
             wave = ew.cos(ew.mul(angle, number(float(k), wide)))
             node = ew.add(node, ew.mul(wave, number((-1) ** k * a, wide)))
-    return wrap(ew.cast(node, dtype or dtypes.get_default()))
-
-
-def _finished(x: Tensor, requires_grad: bool) -> Tensor:
-    return x.requires_grad_() if requires_grad else x
+    return wrap(node).to(dtype)
 
 
 @function()
-def hann_window(
-    window_length: int, periodic: bool = True, *, dtype: Any = None, layout: Any = None,
-    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
+def hann_window(window_length: int, periodic: bool = True, *, dtype: DType | None = None) -> Tensor:
     """0.5 - 0.5 cos(2 pi k / N): N = window_length, or one less if not periodic."""
-    return _finished(_cosine_window(window_length, periodic, (0.5, 0.5), dtype), requires_grad)
+    return _cosine_window("hann_window", window_length, periodic, (0.5, 0.5), dtype)
 
 
 @function()
 def hamming_window(
     window_length: int, periodic: bool = True, alpha: float = 0.54, beta: float = 0.46, *,
-    dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
-    requires_grad: bool = False,
+    dtype: DType | None = None,
 ) -> Tensor:  # fmt: skip
     """alpha - beta cos(2 pi k / N)."""
-    return _finished(_cosine_window(window_length, periodic, (alpha, beta), dtype), requires_grad)
+    return _cosine_window("hamming_window", window_length, periodic, (alpha, beta), dtype)
 
 
 @function()
 def blackman_window(
-    window_length: int, periodic: bool = True, *, dtype: Any = None, layout: Any = None,
-    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
+    window_length: int, periodic: bool = True, *, dtype: DType | None = None
+) -> Tensor:
     """0.42 - 0.5 cos(2 pi k / N) + 0.08 cos(4 pi k / N)."""
-    terms = (0.42, 0.5, 0.08)
-    return _finished(_cosine_window(window_length, periodic, terms, dtype), requires_grad)
+    return _cosine_window("blackman_window", window_length, periodic, (0.42, 0.5, 0.08), dtype)
 
 
 @function()
 def bartlett_window(
-    window_length: int, periodic: bool = True, *, dtype: Any = None, layout: Any = None,
-    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
+    window_length: int, periodic: bool = True, *, dtype: DType | None = None
+) -> Tensor:
     """1 - |2 k / N - 1|, a triangle."""
-    n, dtype = window_length, dtype or dtypes.get_default()
+    n, dtype = window_length, _checked("bartlett_window", window_length, dtype)
     if n <= 1:
-        return _cosine_window(n, periodic, (1.0,), dtype)
+        return _cosine_window("bartlett_window", n, periodic, (1.0,), dtype)
     wide = dtypes.float64
     scale = number(2 / (n if periodic else n - 1), wide)
     ramp = ew.mul(ew.cast(mv.iota(n), wide), scale)
     one = ew.constant(1, wide)
-    node = ew.sub(one, ew.abs_(ew.sub(ramp, one)))
-    return _finished(wrap(ew.cast(node, dtype)), requires_grad)
+    return wrap(ew.sub(one, ew.abs_(ew.sub(ramp, one)))).to(dtype)
 
 
 @function()
 def kaiser_window(
-    window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: Any = None,
-    layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
+    window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: DType | None = None
+) -> Tensor:
     """I0(beta sqrt(1 - (2 k / N - 1)^2)) / I0(beta)."""
-    n = window_length
+    n, dtype = window_length, _checked("kaiser_window", window_length, dtype)
     values = np.kaiser(n + 1, beta)[:n] if periodic and n > 1 else np.kaiser(n, beta)
-    dtype = dtype or dtypes.get_default()
-    held = values.astype(np.float64 if dtype is dtypes.float64 else np.float32)
-    return _finished(from_held(held, dtype), requires_grad)
+    return from_held(values, dtypes.float64).to(dtype)

@@ -486,6 +486,10 @@ def random_(
     s = self._node().structure
     top = {"float": 1 << 24, "bool": 2}.get(s.dtype.kind, 1 << min(8 * s.dtype.itemsize - 1, 53))
     high = top if high is None else high
+    if low >= high:
+        raise RuntimeError(
+            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+        )
     self._write(integer_node(s.shape, low, high, s.dtype, generator))
     return self
 

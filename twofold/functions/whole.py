@@ -90,9 +90,8 @@ def _all_true(x: Node) -> Node:
 
 @function("range")
 def range_(
-    start: float = 0, end: float | None = None, step: float = 1, *, dtype: Any = None,
-    layout: Any = None, device: Any = None, requires_grad: bool = False,
-) -> Tensor:  # fmt: skip
+    start: float = 0, end: float | None = None, step: float = 1, *, dtype: Any = None
+) -> Tensor:
     """start, start + step, ... up to end, which is included."""
     if end is None:
         start, end = 0, start
@@ -103,17 +102,11 @@ def range_(
     n = math.floor((end - start) / step) + 1
     dtype = dtype or dtypes.get_default()
     values = start + np.arange(n) * step
-    result = from_held(values.astype(np.float64), dtypes.float64).to(dtype)
-    return result.requires_grad_() if requires_grad else result
+    return from_held(values.astype(np.float64), dtypes.float64).to(dtype)
 
 
 @both()
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """input where |input| > lambd, else 0."""
     kept = (input > lambd) | (input < -lambd) | (input != input)
-    return where(kept, input, number_like(input, 0))
-
-
-def number_like(x: Tensor, value: float) -> Tensor:
-    """A 0-d tensor of x's dtype."""
-    return wrap(number(value, x.dtype))
+    return where(kept, input, wrap(number(0, input.dtype)))
