@@ -61,7 +61,7 @@ def _zeros(like: Node) -> Node:
     return broadcast_to(ew.constant(0, like.dtype), like.shape)
 
 
-def _push(ys: Sequence[Node], xs: Sequence[Node], vs: Sequence[Node]) -> list[Node]:
+def pushforward(ys: Sequence[Node], xs: Sequence[Node], vs: Sequence[Node]) -> list[Node]:
     """The tangents of ys for the tangents vs of xs."""
     with grad_mode(True):
         us = [ew.variable(_zeros(y)) if y.requires_grad else _zeros(y) for y in ys]
@@ -234,7 +234,7 @@ def jvp(
     if strict and any(not y.requires_grad for y in ys):
         raise RuntimeError("jvp: strict=True, but an output does not depend on the inputs")
     vs = [ew.cast(v._node(), x.dtype) for x, v in zip(level.new, directions)]
-    pushed = _push(ys, level.new, vs)
+    pushed = pushforward(ys, level.new, vs)
     both = level.out([*ys, *pushed])
     values = replace(result, map(wrap, both[: len(ys)]))
     derivative = replace(result, map(wrap, both[len(ys) :]))
@@ -250,7 +250,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
 
     def push(*tangents: Any) -> Any:
         vs = [v._node() for v in _tensors(tangents, "linearize")]
-        return replace(result, map(wrap, level.out(_push(ys, level.new, vs))))
+        return replace(result, map(wrap, level.out(pushforward(ys, level.new, vs))))
 
     return replace(result, map(wrap, level.out(ys))), push
 

@@ -14,7 +14,7 @@ from ..graph.node import Node
 from ..ops import elementwise as ew
 from ..ops.custom import identity
 from ..tensor import Tensor, wrap
-from .derivatives import _push
+from .derivatives import pushforward
 from .tracing import dependents, rebuild
 
 
@@ -102,6 +102,6 @@ def unpack_dual(tensor: Tensor, *, level: Any = None) -> UnpackedDualTensor:
         return next(UnpackedDualTensor(wrap(p), wrap(t)) for d, p, t in duals if d is node)
     if not dependents([node], known):
         return UnpackedDualTensor(tensor, None)
-    (pushed,) = _push([node], [d for d, _, _ in duals], [t for _, _, t in duals])
+    (pushed,) = pushforward([node], [d for d, _, _ in duals], [t for _, _, t in duals])
     plain = rebuild([node, pushed], [(d, p) for d, p, _ in duals if d is not p])
     return UnpackedDualTensor(*map(wrap, plain))
