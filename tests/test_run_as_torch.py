@@ -262,6 +262,10 @@ def test_switches_and_profiles_do_what_was_asked(tmp_path: Path) -> None:
         with torch.profiler.profile(on_trace_ready=lambda p: print(len(p.blocks))):
             with torch.profiler.record_function("block"):
                 pass
+        with torch.autograd.profiler.profile(enabled=False) as profile:
+            with torch.profiler.record_function("block"):
+                pass
+        print(len(profile.blocks))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             for _ in range(2):
@@ -269,4 +273,4 @@ def test_switches_and_profiles_do_what_was_asked(tmp_path: Path) -> None:
         print(len(caught))
         """,
     )
-    assert out.splitlines() == ["False", "1", "1"]
+    assert out.splitlines() == ["False", "1", "0", "1"]

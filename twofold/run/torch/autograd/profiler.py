@@ -32,16 +32,21 @@ class profile:
     """Notes the times of `record_function` blocks within its own; `on_trace_ready` is called with
     it at its end."""
 
-    def __init__(self, *args: Any, on_trace_ready: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, enabled: Any = True, *args: Any, on_trace_ready: Any = None, **kwargs: Any
+    ) -> None:
+        self.enabled = enabled is not False  # the first of `torch.profiler.profile` is another
         self.blocks: list[tuple[str, float]] = []
         self.on_trace_ready = on_trace_ready
 
     def __enter__(self) -> profile:
-        _running.append(self)
+        if self.enabled:
+            _running.append(self)
         return self
 
     def __exit__(self, *details: object) -> None:
-        _running.remove(self)
+        if self.enabled:
+            _running.remove(self)
         if self.on_trace_ready is not None:
             self.on_trace_ready(self)
 
