@@ -81,6 +81,41 @@ def test_extreme_values_keep_their_digits(name: str) -> None:
     np.testing.assert_allclose(got.numpy()[finite], expected[finite], rtol=1e-13, atol=1e-300)
 
 
+SPECIAL = [0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan]
+NUMPY_NAMES = {
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh",
+    "atanh": "arctanh",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_special_values_are_numpys(dtype: str) -> None:
+    """Zeros of both signs, infinities and NaN: the values of C99, Annex G. It leaves signs open
+    where the other part is NaN."""
+    x = np.array([complex(a, b) for a in SPECIAL for b in SPECIAL], dtype)
+    names = "exp log sqrt sin cos tan sinh cosh tanh asin acos atan asinh acosh atanh".split()
+    found = [getattr(tf, name)(tf.tensor(x)) for name in names]
+    tf.eval(*found)
+    for name, y in zip(names, found, strict=True):
+        with np.errstate(all="ignore"):
+            expected = getattr(np, NUMPY_NAMES.get(name, name))(x)
+        known = ~np.isnan(expected.real) & ~np.isnan(expected.imag)
+        for part in ("real", "imag"):
+            got, want = getattr(y.numpy(), part), getattr(expected, part)
+            np.testing.assert_allclose(np.abs(got), np.abs(want), rtol=5e-6, err_msg=name)
+            np.testing.assert_array_equal(
+                np.signbit(got)[known], np.signbit(want)[known], err_msg=name
+            )
+
+
+def test_expm1_of_special_values() -> None:
+    """The array API standard's; NumPy has NaN."""
+    inf, nan = np.inf, np.nan
+    x = [complex(*v) for v in ((inf, 0), (inf, inf), (-inf, inf), (-inf, nan), (nan, 0))]
+    expected = [complex(*v) for v in ((inf, 0), (inf, nan), (-1, 0), (-1, 0), (nan, 0))]
+    np.testing.assert_array_equal(tf.tensor(x).expm1().numpy(), expected)
+
+
 BINARY: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,

@@ -2,7 +2,8 @@
 
 Formulas are chosen so that neither large nor small arguments overflow or lose digits on the way:
 Smith's quotient (Communications of the ACM 5, 1962), and for roots and inverse functions those of
-Kahan, "Branch cuts for complex elementary functions" (1987). Branch cuts lie as NumPy has them.
+Kahan, "Branch cuts for complex elementary functions" (1987). Branch cuts lie as NumPy has them, and
+so do the values where a part is infinite or NaN: those of the C standard (Annex G).
 """
 
 from __future__ import annotations
@@ -54,19 +55,40 @@ def _size(x: Pair) -> Node:
     return ew.hypot(*x)
 
 
+def _is_infinite(x: Pair) -> Node:
+    """Whether a part is infinite; the other may be NaN."""
+    return ew.or_(ew.isinf(x[0]), ew.isinf(x[1]))
+
+
+def _is_zero(x: Node) -> Node:
+    return ew.eq(x, _c(x, 0))
+
+
+def _is_lost(x: Pair, at: Node) -> Node:
+    """Whether the angle x[1] says nothing, being infinite or NaN, and `at` holds: the size alone
+    fixes the value."""
+    return ew.and_(at, ew.or_(ew.isinf(x[1]), ew.isnan(x[1])))
+
+
 def exp(x: Pair) -> Pair:
     """e^a (cos b + i sin b)."""
     a, b = x
     size = ew.exp(a)
-    is_real = ew.eq(b, _c(b, 0))
-    return ew.mul(size, ew.cos(b)), ew.where(is_real, b, ew.mul(size, ew.sin(b)))
+    lost = _is_lost(x, ew.isinf(a))
+    vanishes = ew.and_(lost, ew.lt(a, _c(a, 0)))
+    one = _c(a, 1)
+    cos = ew.where(lost, one, ew.cos(b))
+    sin = ew.where(vanishes, ew.copysign(one, b), ew.sin(b))
+    return ew.mul(size, cos), ew.where(_is_zero(b), b, ew.mul(size, sin))
 
 
 def expm1(x: Pair) -> Pair:
     """(e^a - 1) cos b - 2 sin(b/2)^2, and the imaginary part of e^x."""
     a, b = x
-    half = ew.sin(ew.mul(b, _c(b, 0.5)))
-    re = ew.sub(ew.mul(ew.expm1(a), ew.cos(b)), ew.mul(_c(b, 2), ew.mul(half, half)))
+    lost = _is_lost(x, ew.isinf(a))
+    half = ew.where(lost, _c(a, 0), ew.sin(ew.mul(b, _c(b, 0.5))))
+    cos = ew.where(lost, _c(a, 1), ew.cos(b))
+    re = ew.sub(ew.mul(ew.expm1(a), cos), ew.mul(_c(b, 2), ew.mul(half, half)))
     return re, exp(x)[1]
 
 
@@ -99,8 +121,9 @@ def sqrt(x: Pair) -> Pair:
     a, b = x
     half = _c(a, 0.5)
     t = ew.sqrt(ew.add(ew.mul(half, ew.abs_(a)), ew.mul(half, _size(x))))
-    zero = ew.eq(t, _c(a, 0))
-    other = ew.where(zero, ew.abs_(b), ew.div(ew.abs_(b), ew.mul(_c(a, 2), t)))
+    t = ew.where(ew.isinf(b), ew.abs_(b), t)
+    same = ew.or_(_is_zero(t), ew.isinf(b))
+    other = ew.where(same, ew.abs_(b), ew.div(ew.abs_(b), ew.mul(_c(a, 2), t)))
     right = ew.ge(a, _c(a, 0))
     return ew.where(right, t, other), ew.copysign(ew.where(right, other, t), b)
 
@@ -110,28 +133,28 @@ def rsqrt(x: Pair) -> Pair:
     return div((_c(x[0], 1), _c(x[0], 0)), sqrt(x))
 
 
-def sin(x: Pair) -> Pair:
-    """sin a cosh b + i cos a sinh b."""
-    a, b = x
-    return ew.mul(ew.sin(a), ew.cosh(b)), ew.mul(ew.cos(a), ew.sinh(b))
-
-
-def cos(x: Pair) -> Pair:
-    """cos a cosh b - i sin a sinh b."""
-    a, b = x
-    return ew.mul(ew.cos(a), ew.cosh(b)), ew.neg(ew.mul(ew.sin(a), ew.sinh(b)))
-
-
 def sinh(x: Pair) -> Pair:
     """sinh a cos b + i cosh a sin b."""
     a, b = x
-    return ew.mul(ew.sinh(a), ew.cos(b)), ew.mul(ew.cosh(a), ew.sin(b))
+    one = _c(a, 1)
+    cos = ew.where(_is_lost(x, ew.or_(_is_zero(a), ew.isinf(a))), one, ew.cos(b))
+    im = ew.where(_is_zero(b), b, ew.mul(ew.cosh(a), ew.sin(b)))
+    return ew.mul(ew.sinh(a), cos), im
 
 
 def cosh(x: Pair) -> Pair:
     """cosh a cos b + i sinh a sin b."""
     a, b = x
-    return ew.mul(ew.cosh(a), ew.cos(b)), ew.mul(ew.sinh(a), ew.sin(b))
+    one = _c(a, 1)
+    cos = ew.where(_is_lost(x, ew.isinf(a)), one, ew.cos(b))
+    sin = ew.where(_is_lost(x, _is_zero(a)), one, ew.sin(b))
+    sinh = ew.where(_is_zero(b), ew.copysign(one, a), ew.sinh(a))
+    return ew.mul(ew.cosh(a), cos), ew.mul(sinh, sin)
+
+
+def cos(x: Pair) -> Pair:
+    """cosh(i x)."""
+    return cosh((ew.neg(x[1]), x[0]))
 
 
 def tanh(x: Pair) -> Pair:
@@ -146,26 +169,33 @@ def tanh(x: Pair) -> Pair:
     below = ew.add(one, ew.mul(k, square))
     re = ew.div(ew.mul(k, ew.mul(s, ew.sqrt(ew.add(one, square)))), below)
     fade = ew.exp(ew.mul(_c(a, -2), ew.abs_(a)))
-    far_im = ew.mul(_c(a, 4), ew.mul(ew.mul(ew.sin(b), ew.cos(b)), fade))
-    return ew.where(far, ew.copysign(one, a), re), ew.where(far, far_im, ew.div(t, below))
+    turn = ew.where(_is_lost(x, ew.isinf(a)), ew.copysign(one, b), ew.mul(ew.sin(b), ew.cos(b)))
+    far_im = ew.mul(_c(a, 4), ew.mul(turn, fade))
+    near = ew.where(_is_zero(a), a, re), ew.where(_is_zero(b), b, ew.div(t, below))
+    return ew.where(far, ew.copysign(one, a), near[0]), ew.where(far, far_im, near[1])
 
 
 def asin(x: Pair) -> Pair:
     """Kahan's: with r, s = sqrt(1 - x), sqrt(1 + x)."""
+    a, b = x
     (p, q), (u, v) = _roots(x)
-    return (
-        ew.atan2(x[0], ew.sub(ew.mul(p, u), ew.mul(q, v))),
-        ew.asinh(ew.sub(ew.mul(p, v), ew.mul(q, u))),
-    )
+    re = ew.atan2(a, ew.sub(ew.mul(p, u), ew.mul(q, v)))
+    im = ew.asinh(ew.sub(ew.mul(p, v), ew.mul(q, u)))
+    endless = _is_infinite(x)
+    re = ew.where(endless, ew.atan2(a, ew.abs_(b)), ew.where(_is_zero(a), a, re))
+    return re, ew.copysign(ew.where(endless, _c(b, math.inf), im), b)
 
 
 def acos(x: Pair) -> Pair:
     """Kahan's: with r, s = sqrt(1 - x), sqrt(1 + x)."""
+    a, b = x
     (p, q), (u, v) = _roots(x)
-    return (
-        ew.mul(_c(p, 2), ew.atan2(p, u)),
-        ew.asinh(ew.sub(ew.mul(u, q), ew.mul(v, p))),
-    )
+    re = ew.mul(_c(p, 2), ew.atan2(p, u))
+    im = ew.asinh(ew.sub(ew.mul(u, q), ew.mul(v, p)))
+    endless = _is_infinite(x)
+    re = ew.where(_is_zero(a), _c(a, math.pi / 2), re)
+    re = ew.where(endless, ew.atan2(ew.abs_(b), a), re)
+    return re, ew.copysign(ew.where(endless, _c(b, math.inf), im), ew.neg(b))
 
 
 def _roots(x: Pair) -> tuple[Pair, Pair]:
@@ -176,14 +206,9 @@ def _roots(x: Pair) -> tuple[Pair, Pair]:
 
 
 def acosh(x: Pair) -> Pair:
-    """Kahan's: with r, s = sqrt(x - 1), sqrt(x + 1)."""
-    a, b = x
-    one = _c(a, 1)
-    (p, q), (u, v) = sqrt((ew.sub(a, one), b)), sqrt((ew.add(a, one), b))
-    return (
-        ew.asinh(ew.add(ew.mul(p, u), ew.mul(q, v))),
-        ew.mul(_c(p, 2), ew.atan2(q, u)),
-    )
+    """i acos x or -i acos x, whichever has a real part that is not negative."""
+    p, q = acos(x)
+    return ew.abs_(q), ew.copysign(p, x[1])
 
 
 def atanh(x: Pair) -> Pair:
@@ -193,9 +218,13 @@ def atanh(x: Pair) -> Pair:
     gap = ew.sub(one, size)
     square = ew.mul(b, b)
     inner = ew.div(ew.mul(_c(a, 4), size), ew.add(ew.mul(gap, gap), square))
-    re = ew.copysign(ew.mul(_c(a, 0.25), ew.log1p(inner)), a)
+    re = ew.mul(_c(a, 0.25), ew.log1p(inner))
     below = ew.sub(ew.mul(ew.sub(one, a), ew.add(one, a)), square)
-    return re, ew.mul(_c(a, 0.5), ew.atan2(ew.mul(_c(a, 2), b), below))
+    im = ew.mul(_c(a, 0.5), ew.atan2(ew.mul(_c(a, 2), b), below))
+    endless = _is_infinite(x)
+    re = ew.where(ew.or_(endless, _is_zero(a)), _c(a, 0), re)
+    quarter = ew.where(ew.isnan(b), b, _c(a, math.pi / 2))
+    return ew.copysign(re, a), ew.copysign(ew.where(endless, quarter, im), b)
 
 
 def _turned(f: Callable[[Pair], Pair]) -> Callable[[Pair], Pair]:
@@ -208,6 +237,7 @@ def _turned(f: Callable[[Pair], Pair]) -> Callable[[Pair], Pair]:
     return apply
 
 
+sin = _turned(sinh)
 tan = _turned(tanh)
 asinh = _turned(asin)
 atan = _turned(atanh)
