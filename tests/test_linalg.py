@@ -47,6 +47,7 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
     "matrix_power": lambda lib, a: lib.linalg.matrix_power(a, -2),
     "multi_dot": lambda lib, a: lib.linalg.multi_dot([a[0], a[1][:, :1], a[0][:1]]),
     "norm_nuc": lambda lib, a: lib.linalg.matrix_norm(a, "nuc"),
+    "norm_nuc_old": lambda lib, a: lib.norm(a, "nuc", (0, 2), True),
     "norm_2": lambda lib, a: lib.linalg.matrix_norm(a, 2),
     "norm_1": lambda lib, a: lib.linalg.norm(a, 1, (0, 2), True),
     "norm_inf": lambda lib, a: lib.linalg.matrix_norm(a, -float("inf")),
@@ -201,3 +202,37 @@ def test_batching_rule() -> None:
     """`vmap` over matrices is the stack's own function."""
     a = tf.tensor(draw(5, 3, 3))
     assert (tf.vmap(tf.linalg.inv)(a) - tf.linalg.inv(a)).abs().max().item() < 1e-12
+
+
+EMPTY: dict[str, Callable[[Any, Any], Any]] = {
+    "lu": lambda lib, a: lib.linalg.lu(a),
+    "lu_factor": lambda lib, a: lib.linalg.lu_factor(a),
+    "cond": lambda lib, a: lib.linalg.cond(a),
+    "norm_2": lambda lib, a: lib.linalg.matrix_norm(a, 2),
+    "norm_1": lambda lib, a: lib.linalg.matrix_norm(a, 1),
+    "norm_inf": lambda lib, a: lib.linalg.matrix_norm(a, float("inf")),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_matrices_without_elements_match_pytorch(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    for shape in ((0, 0), (2, 0, 0), (0, 3, 3), (0, 3), (3, 0)):
+        got, expected = (EMPTY[name](lib, lib.ones(shape)) for lib in (tf, torch))
+        if not isinstance(got, tuple):
+            got, expected = (got,), (expected,)
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy(), strict=True)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_pinv_of_hermitian_matrices_reads_the_lower_triangle(dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    values = draw(2, 3, 3, dtype=dtype)
+    got, expected = (lib.linalg.pinv(lib.tensor(values), hermitian=True) for lib in (tf, torch))
+    np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_nuclear_norm_needs_two_axes() -> None:
+    with pytest.raises(RuntimeError, match="2-tuple"):
+        tf.norm(tf.ones(2, 3), "nuc", 1)

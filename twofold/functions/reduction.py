@@ -10,6 +10,7 @@ from .. import dtypes
 from ..dtypes import DType
 from ..graph.node import Node, make
 from ..ops import complex as cx
+from ..ops import decompositions as dc
 from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..ops import reduce as rd
@@ -424,9 +425,12 @@ def norm(
     keepdim: bool = False,
     dtype: DType | None = None,
 ) -> Tensor:
-    """The p-norm over `dim`: (sum |x|^p)^(1/p); 2 by default; inf, -inf and 0 are limits."""
+    """The p-norm over `dim`: (sum |x|^p)^(1/p); 2 by default; inf, -inf and 0 are limits; "nuc" is
+    the sum of the singular values of matrices."""
     x = to_float(input._node() if dtype is None else ew.cast(input._node(), dtype))
     axes = axes_of(dim, len(x.shape))
+    if p == "nuc":
+        return wrap(_nuclear(x, axes, keepdim))
     p = 2 if p in ("fro", None) else p
     if p == 2:
         return wrap(_sqrt_flat_at_zero(reduced(_SUM, squared_magnitude(x), axes, keepdim)))
@@ -442,6 +446,17 @@ def norm(
     power = number(p, x.structure.dtype)
     total = reduced(_SUM, ew.pow_(ew.abs_(x), power), axes, keepdim)
     return wrap(ew.pow_(total, number(1 / p, x.structure.dtype)))
+
+
+def _nuclear(x: Node, axes: tuple[int, ...], keepdim: bool) -> Node:
+    """The sum of the singular values of the matrices in two axes."""
+    if len(axes) != 2:
+        raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {axes}")
+    rest = tuple(a for a in range(len(x.shape)) if a not in axes)
+    s = cx.real(dc.SVD.of(mv.permute(x, (*rest, *axes)), False)[1])
+    y = reduced(_SUM, s, (len(rest),), False)
+    kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
+    return mv.reshape(y, kept) if keepdim else y
 
 
 def _sqrt_flat_at_zero(x: Node) -> Node:

@@ -57,13 +57,15 @@ def matrix_norm(
         raise RuntimeError(f"linalg.matrix_norm: dims must be different. Got ({row}, {column})")
     if ord == "fro":
         return p_norm(A, 2, (row, column), keepdim)
-    if ord in ("nuc", 2, -2):
+    if ord == "nuc":
+        return p_norm(A, "nuc", (row, column), keepdim)
+    if ord in (2, -2):
         s = svdvals(A.movedim((row, column), (-2, -1)))
-        y = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord == 2 else s.amin(-1)
+        y = _largest(s, -1) if ord == 2 else s.amin(-1)
     elif ord in (1, -1, math.inf, -math.inf):
         along, over = (row, column) if abs(ord) == 1 else (column, row)
         sums = A.abs().sum(along, keepdim=True)
-        y = sums.amax(over, True) if ord > 0 else sums.amin(over, True)
+        y = _largest(sums, over, True) if ord > 0 else sums.amin(over, True)
         y = y.squeeze((row, column))
     else:
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
@@ -71,6 +73,11 @@ def matrix_norm(
         for d in sorted((row, column)):
             y = y.unsqueeze(d)
     return y
+
+
+def _largest(x: Tensor, dim: int, keepdim: bool = False) -> Tensor:
+    """The largest of values that are not negative; 0 of none."""
+    return x.amax(dim, keepdim) if x.shape[dim] else x.sum(dim, keepdim)
 
 
 def norm(
@@ -101,6 +108,8 @@ def norm(
 def cond(A: Tensor, p: Any = None) -> Tensor:
     """The condition number |A| |A^-1| in the norm p, by default 2: the ratio of the largest to the
     smallest singular value."""
+    if not A.numel() and A.dim() > 1:
+        return A.new_zeros(A.shape[:-2], dtype=A.dtype.to_real())
     if p in (None, 2, -2):
         s = svdvals(A)
         large, small = s[..., 0], s[..., -1]

@@ -220,9 +220,21 @@ def pinv(
     if not A.numel():
         return A.mH.clone()
     plain = A.detach()
+    if hermitian:
+        whole = _hermitian(plain)
+        A = A + (whole - plain)  # the gradient is that of all of A, as PyTorch's
+        plain = whole
     largest = singular_values(plain, False).amax(-1, keepdim=True)
     tolerance = _tolerance(plain, atol, rtol, largest)
     return wrap(make_node(mf.PSEUDO_INVERSE, (A._node(), tolerance._node())))
+
+
+def _hermitian(A: Tensor) -> Tensor:
+    """The Hermitian matrices of which A holds the lower triangles."""
+    node = A._node()
+    strict = mx.tril(node, -1)
+    middle = mx.diagonal_matrix(ew.cast(real(mx.diagonal(node)), node.dtype))
+    return wrap(ew.add(ew.add(strict, mx.adjoint(strict)), middle))
 
 
 def lstsq(

@@ -9,6 +9,7 @@ gradient divides by the difference of, that share of it is left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Packed(Call):
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         x = types[0]
         mx.require_matrices(f"linalg.{self.name}", x, self.square)
-        total = sum(int(np.prod(s, dtype=int)) for s in self.shapes(x.shape[-2:], attrs))
+        total = sum(prod(s) for s in self.shapes(x.shape[-2:], attrs))
         return x.with_shape((*x.shape[:-2], total))
 
     def parts(self, arrays: Sequence[np.ndarray], attrs: tuple) -> Sequence[np.ndarray]:
@@ -59,7 +60,7 @@ class Packed(Call):
 
 def each(x: np.ndarray) -> np.ndarray:
     """Matrices (*B, n, m) as (B, n, m)."""
-    return x.reshape(-1, *x.shape[-2:])
+    return x.reshape(prod(x.shape[:-2]), *x.shape[-2:])
 
 
 class Cholesky(Packed):
@@ -165,7 +166,7 @@ def _square_qr(q: Node, r: Node, gq: Node, gr: Node) -> Node:
     return adjoint(solve_triangular(r, adjoint(whole), True))
 
 
-def _gaps(values: Node, dtype: object = None) -> Node:
+def _gaps(values: Node) -> Node:
     """1 / (v_j - v_i) at (i, j); 0 where they are equal."""
     gap = ew.sub(row(values), column(values))
     zero = ew.const_like(gap, 0)
@@ -360,7 +361,8 @@ class Permutation(Call):
 
     def compute(self, arrays: Sequence[np.ndarray], attrs: tuple, out: Type) -> np.ndarray:
         n = attrs[0]
-        rows = arrays[0].reshape(-1, arrays[0].shape[-1]).real.astype(int) - 1
+        *lead, k = arrays[0].shape
+        rows = arrays[0].reshape(prod(lead), k).real.astype(int) - 1
         y = np.zeros((len(rows), n, n), out.dtype.storage)
         for matrix, pivots in zip(y, rows):
             order = np.arange(n)
