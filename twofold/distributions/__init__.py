@@ -24,25 +24,23 @@ from .distribution import Distribution, ExponentialFamily
 from .gammas import Beta, Chi2, Dirichlet, FisherSnedecor, Gamma, StudentT
 from .kl import kl_divergence, register_kl
 from .multivariate import LKJCholesky, LowRankMultivariateNormal, MultivariateNormal, Wishart
+from .pushforwards import (
+    HalfCauchy,
+    HalfNormal,
+    InverseGamma,
+    Kumaraswamy,
+    LogisticNormal,
+    LogNormal,
+    Pareto,
+    Weibull,
+)
 from .relaxed import (
     ContinuousBernoulli,
     LogitRelaxedBernoulli,
     RelaxedBernoulli,
     RelaxedOneHotCategorical,
 )
-from .transformed import (
-    HalfCauchy,
-    HalfNormal,
-    Independent,
-    InverseGamma,
-    Kumaraswamy,
-    LogisticNormal,
-    LogNormal,
-    MixtureSameFamily,
-    Pareto,
-    TransformedDistribution,
-    Weibull,
-)
+from .transformed import Independent, MixtureSameFamily, TransformedDistribution
 from .transforms import (
     AbsTransform,
     AffineTransform,

@@ -16,8 +16,12 @@ from .distribution import Distribution, sum_rightmost
 from .gammas import Beta, Dirichlet, Gamma
 from .matrices import log_diagonal, solve_lower, squared_distance
 from .multivariate import LowRankMultivariateNormal, MultivariateNormal
+from .pushforwards import (
+    HalfNormal,
+    Pareto,
+)
 from .relaxed import ContinuousBernoulli
-from .transformed import HalfNormal, Independent, Pareto, TransformedDistribution
+from .transformed import Independent, TransformedDistribution
 
 Rule = Callable[[Any, Any], Tensor]
 _RULES: dict[tuple[type, type], Rule] = {}

@@ -16,8 +16,10 @@ from .continuous import EULER, Exponential, Gumbel, Laplace, Normal, Uniform
 from .discrete import Bernoulli, Binomial, Poisson
 from .gammas import Beta, Gamma
 from .kl import Rule, register_kl
+from .pushforwards import (
+    Pareto,
+)
 from .relaxed import ContinuousBernoulli
-from .transformed import Pareto
 
 
 def _uniform_mean_log(p: Any) -> Tensor:
