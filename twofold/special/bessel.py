@@ -39,14 +39,15 @@ def _second(order: int, sign: int, y: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _near(order: int, sign: int, second: bool) -> tuple[float, ...]:
+def _near(order: int, sign: int, second: bool, split: float = _SPLIT) -> tuple[float, ...]:
     f = _second if second else _power
-    return fit(lambda y: f(order, sign, y), 0.0, _SPLIT**2)
+    return fit(lambda y: f(order, sign, y), 0.0, split**2)
 
 
 @cache
-def _far(order: int, kind: str) -> tuple[float, ...]:
-    """Of t = 1 / x in [0, 1 / 8]: "i", "k", or the parts "p", "q" of Hankel's functions."""
+def _far(order: float, kind: str, top: float = 1 / _SPLIT, degree: int = 48) -> tuple[float, ...]:
+    """Of t in [0, top]: F(order, t / 2) for the kind "k", and the parts "p" and "q" of
+    F(order, i t / 2), which are those of Hankel's functions of 1 / t."""
 
     def values(t: np.ndarray) -> np.ndarray:
         if kind == "k":
@@ -54,7 +55,7 @@ def _far(order: int, kind: str) -> tuple[float, ...]:
         y = integral(order, 0.5j * t)
         return y.real if kind == "p" else y.imag
 
-    return fit(values, 0.0, 1 / _SPLIT)
+    return fit(values, 0.0, top, degree)
 
 
 def _reciprocal(x: Tensor) -> Tensor:
@@ -82,11 +83,9 @@ def _bessel_j(x: Tensor, order: int) -> Tensor:
     small = size.clamp_max(_SPLIT)
     near = evaluate(_near(order, -1, False), small * small, 0.0, _SPLIT**2)
     far = _hankel(size.clamp_min(_SPLIT), order, False)
+    y = where(size <= _SPLIT, near * small / 2 if order else near, far)
     if order:
-        near, far = near * small / 2, far
-        y = where(size <= _SPLIT, near, far) * where(x < 0, -1.0, 1.0)
-    else:
-        y = where(size <= _SPLIT, near, far)
+        y = y * where(x < 0, -1.0, 1.0)
     y = where(size.isinf(), 0.0, where(x.isnan(), x, y))
     return y.to(dtype)
 
@@ -203,32 +202,23 @@ modified_bessel_i0, modified_bessel_i1 = i0, i1
 _K_SPLIT = 2.0
 
 
-@cache
-def _near_k(order: int, second: bool) -> tuple[float, ...]:
-    f = _second if second else _power
-    return fit(lambda y: f(order, 1, y), 0.0, _K_SPLIT**2)
-
-
-@cache
-def _far_k(order: int) -> tuple[float, ...]:
-    """sqrt(2 x / pi) e^x K(x) of t = 1 / x in [0, 1/2]."""
-    return fit(lambda t: integral(order, t / 2), 0.0, 1 / _K_SPLIT, 60)
-
-
 def _modified_k(x: Tensor, order: int, scaled: bool) -> Tensor:
     """-log(x / 2) I + ... near 0 (DLMF 10.31); sqrt(pi / (2 x)) e^-x F far from it."""
     x, dtype = wide(x)
     small = x.clamp(1e-300, _K_SPLIT)
     square = small * small
-    i = evaluate(_near_k(order, False), square, 0.0, _K_SPLIT**2)
-    regular = evaluate(_near_k(order, True), square, 0.0, _K_SPLIT**2)
+    i = evaluate(_near(order, 1, False, _K_SPLIT), square, 0.0, _K_SPLIT**2)
+    regular = evaluate(_near(order, 1, True, _K_SPLIT), square, 0.0, _K_SPLIT**2)
     logarithm = (small / 2).log()
     if order:
         near = 1 / small + small / 2 * (logarithm * i - regular / 2)
     else:
         near = regular / 2 - logarithm * i
     t = 1 / x.clamp_min(_K_SPLIT)
-    far = evaluate(_far_k(order), t, 0.0, 1 / _K_SPLIT) * (t * (math.pi / 2)).sqrt()
+    far = (
+        evaluate(_far(order, "k", 1 / _K_SPLIT, 60), t, 0.0, 1 / _K_SPLIT)
+        * (t * (math.pi / 2)).sqrt()
+    )
     near = near * small.exp() if scaled else near
     far = far if scaled else far * (-x.clamp_min(_K_SPLIT)).exp()
     y = where(x <= _K_SPLIT, near, far)
@@ -281,19 +271,6 @@ def _airy_near() -> tuple[float, ...]:
     return fit(values, -_AIRY, _AIRY, 60)
 
 
-@cache
-def _airy_far(kind: str) -> tuple[float, ...]:
-    """Of t = 1 / z, z = 2/3 |x|^(3/2): F(1/3, t / 2), and the parts of F(1/3, i t / 2)."""
-
-    def values(t: np.ndarray) -> np.ndarray:
-        if kind == "k":
-            return integral(1 / 3, t / 2)
-        y = integral(1 / 3, 0.5j * t)
-        return y.real if kind == "p" else y.imag
-
-    return fit(values, 0.0, 1.5 / _AIRY**1.5, 60)
-
-
 def airy_ai(input: Tensor) -> Tensor:
     """Airy's function Ai: the solution of y'' = x y that decays."""
     x, dtype = wide(input)
@@ -301,7 +278,7 @@ def airy_ai(input: Tensor) -> Tensor:
     size = x.abs().clamp_min(_AIRY)
     z = size * size.sqrt() * (2 / 3)
     t, limit = 1 / z, 1.5 / _AIRY**1.5
-    k, p, q = (evaluate(_airy_far(kind), t, 0.0, limit) for kind in ("k", "p", "q"))
+    k, p, q = (evaluate(_far(1 / 3, kind, limit, 60), t, 0.0, limit) for kind in ("k", "p", "q"))
     height = 1 / (size.sqrt().sqrt() * math.sqrt(math.pi))
     decaying = k * (-z).exp() * height / 2
     angle = z - math.pi / 4
