@@ -30,8 +30,8 @@ from twofold.tensor import Tensor, wrap
 ELSEWHERE = tuple(
     f"twofold.{name}"
     for name in (
-        "ops.complex", "ops.control", "ops.decompositions", "ops.fourier", "ops.matrix_functions",
-        "special.gamma",
+        "ops.complex", "ops.control", "ops.decompositions", "ops.fourier", "ops.linear_systems",
+        "ops.matrix_functions", "special.gamma",
     )
 )  # fmt: skip
 """Ops of complex numbers alone, loops, and calls of NumPy's functions have their rows in

@@ -11,6 +11,7 @@ from ..graph.node import make as make_node
 from ..graph.types import broadcast_shapes
 from ..ops import decompositions as dc
 from ..ops import elementwise as ew
+from ..ops import linear_systems as ls
 from ..ops import matrices as mx
 from ..ops import matrix_functions as mf
 from ..ops import movement as mv
@@ -63,12 +64,12 @@ def inv(A: Tensor) -> Tensor:
     tensor([[0.5000, 0.0000],
             [0.0000, 0.2500]])
     """
-    return wrap(dc.INVERSE.of(matrices("linalg.inv", A, True), True)[0])
+    return wrap(ls.INVERSE.of(matrices("linalg.inv", A, True), True)[0])
 
 
 def inv_ex(A: Tensor, *, check_errors: bool = False) -> InverseInfo:
     """`inv`, and `info` in place of an error: 1 where a matrix is singular."""
-    y, info = dc.INVERSE.of(matrices("linalg.inv_ex", A, True), check_errors)
+    y, info = ls.INVERSE.of(matrices("linalg.inv_ex", A, True), check_errors)
     return InverseInfo(wrap(y), info_of(info))
 
 
@@ -85,7 +86,7 @@ def _solved(name: str, A: Tensor, B: Tensor, left: bool, check: bool) -> Tensor:
     if not left:
         a, b = mx.adjoint(a), mx.adjoint(b)
     a, b = broadcast_batches(name, a, b)
-    x = make_node(dc.SOLVE, (a, b), (check,))
+    x = make_node(ls.SOLVE, (a, b), (check,))
     if not left:
         x = mx.adjoint(x)
     return wrap(mv.reshape(x, x.shape[:-1]) if is_vector else x)
@@ -100,7 +101,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
 def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> SolveInfo:
     """`solve`, and `info` in place of an error: 1 where A is singular."""
     x = _solved("linalg.solve_ex", A, B, left, check_errors)
-    return SolveInfo(x, info_of(dc.INVERSE.of(A.detach()._node(), False)[1]))
+    return SolveInfo(x, info_of(ls.INVERSE.of(A.detach()._node(), False)[1]))
 
 
 def solve_triangular(
@@ -115,18 +116,18 @@ def solve_triangular(
     if not left:
         a, b, upper = mx.adjoint(a), mx.adjoint(b), not upper
     a, b = broadcast_batches("linalg.solve_triangular", a, b)
-    x = dc.solve_triangular(a, b, upper)
+    x = ls.solve_triangular(a, b, upper)
     return wrap(x if left else mx.adjoint(x))
 
 
 def det(A: Tensor) -> Tensor:
     """The determinant of A (*B, n, n). The gradient is that of regular matrices."""
-    return wrap(make_node(dc.DET, (matrices("linalg.det", A, True),)))
+    return wrap(make_node(ls.DET, (matrices("linalg.det", A, True),)))
 
 
 def slogdet(A: Tensor) -> SignLog:
     """The sign (or phase) of det A, and log |det A|: no overflow."""
-    sign, logarithm = dc.SLOGDET.of(matrices("linalg.slogdet", A, True))
+    sign, logarithm = ls.SLOGDET.of(matrices("linalg.slogdet", A, True))
     return SignLog(wrap(sign), wrap(real(logarithm)))
 
 
@@ -141,8 +142,8 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     b, factor = matrices("cholesky_solve", B), matrices("cholesky_solve", L, True)
     b, factor = broadcast_batches("cholesky_solve", b, factor)
     lower = mx.adjoint(factor) if upper else factor
-    y = dc.solve_triangular(lower, b, False)
-    return wrap(dc.solve_triangular(mx.adjoint(lower), y, True))
+    y = ls.solve_triangular(lower, b, False)
+    return wrap(ls.solve_triangular(mx.adjoint(lower), y, True))
 
 
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
@@ -160,11 +161,11 @@ def lu_solve(
     adjoint = adjoint is left
     p, lower, upper, b = broadcast_batches("linalg.lu_solve", p, lower, upper, b)
     if not adjoint:
-        y = dc.solve_triangular(lower, mx.mm(mx.adjoint(p), b), False)
-        x = dc.solve_triangular(upper, y, True)
+        y = ls.solve_triangular(lower, mx.mm(mx.adjoint(p), b), False)
+        x = ls.solve_triangular(upper, y, True)
     else:
-        y = dc.solve_triangular(mx.adjoint(upper), b, False)
-        x = mx.mm(p, dc.solve_triangular(mx.adjoint(lower), y, True))
+        y = ls.solve_triangular(mx.adjoint(upper), b, False)
+        x = mx.mm(p, ls.solve_triangular(mx.adjoint(lower), y, True))
     return wrap(x if left else mx.adjoint(x))
 
 

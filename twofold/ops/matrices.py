@@ -72,10 +72,10 @@ def row(v: Node) -> Node:
     return mv.reshape(v, (*v.shape[:-1], 1, v.shape[-1]))
 
 
-def part(x: Node, rows: int, columns: int, first_column: int = 0) -> Node:
-    """The first rows of x, and columns from `first_column` on."""
+def part(x: Node, rows: int, columns: int, first_column: int = 0, first_row: int = 0) -> Node:
+    """As many rows and columns of x, from the first ones named on."""
     batch = ((0, n, 1) for n in x.shape[:-2])
-    return mv.slice_(x, (*batch, (0, rows, 1), (first_column, columns, 1)))
+    return mv.slice_(x, (*batch, (first_row, rows, 1), (first_column, columns, 1)))
 
 
 def half(x: Node) -> Node:

@@ -14,8 +14,8 @@ from . import matrices as mx
 from . import movement as mv
 from .base import no_gradient, register
 from .call import Call, Shape
-from .decompositions import Packed
 from .matrices import adjoint, mm
+from .packed import Packed
 
 
 class PseudoInverse(Call):
