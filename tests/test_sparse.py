@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -88,3 +89,22 @@ def test_sparse_adam_changes_the_rows_that_were_used() -> None:
         results.append(w)
     agree(*results)
     assert (results[0][1].detach().numpy() == DENSE[1]).all()
+
+
+def test_what_cannot_be_is_refused() -> None:
+    x = tf.tensor(DENSE).to_sparse()
+    with pytest.raises(RuntimeError, match="to match"):
+        x + tf.ones(2, 2).to_sparse()
+    for begins, columns in (([0, 2, 1], [0, 1]), ([0, 1, 3], [0, 1]), ([0, 1, 2], [0, 5])):
+        with pytest.raises(RuntimeError, match="indices must"):
+            tf.sparse_csr_tensor(begins, columns, [1.0, 2.0], (2, 3))
+    with pytest.raises(RuntimeError, match="device"):
+        tf.sparse_coo_tensor([[0]], [1.0], (1,), device="cuda")
+    with pytest.raises(RuntimeError, match="layouts"):
+        tf.ones(2, 2).to_sparse(blocksize=(1, 1))
+
+
+def test_a_copy_of_a_leaf_is_a_leaf() -> None:
+    x = tf.sparse_coo_tensor([[0]], [1.0], (1,), requires_grad=True)
+    y = copy.deepcopy(x)
+    assert y.is_leaf and y.requires_grad

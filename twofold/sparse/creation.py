@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from ..creation import as_tensor
 from ..dtypes import int64
 from ..functions._registry import functions, method
 from ..settings import sparse_csr
-from ..tensor import Tensor
-from .tensors import COOTensor, CSRTensor, _to_coo, mm
+from ..tensor import Device, Tensor
+from .tensors import COOTensor, CSRTensor, _to_coo, mm, require_layout
 
 
 def sparse_coo_tensor(
@@ -19,12 +20,14 @@ def sparse_coo_tensor(
 ) -> Any:  # fmt: skip
     """A sparse tensor of `values` (count, ...) at the coordinates `indices` (axes, count).
 
-    RuntimeError if a coordinate lies outside of `size`; it is looked at.
+    RuntimeError if a coordinate lies outside of `size`; it is looked at, whatever
+    `check_invariants` says.
 
     >>> sparse_coo_tensor([[0, 1], [2, 0]], [3.0, 4.0], (2, 3)).to_dense()
     tensor([[0., 0., 3.],
             [4., 0., 0.]])
     """
+    _require_here(device)
     if values is None:  # sparse_coo_tensor(size)
         size = tuple(size if indices is None else indices)
         places = functions["zeros"](len(size), 0, dtype=int64)
@@ -60,7 +63,12 @@ def sparse_csr_tensor(
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
     check_invariants: bool | None = None,
 ) -> Any:  # fmt: skip
-    """A sparse matrix by rows: where each begins, the columns and the values of its elements."""
+    """A sparse matrix by rows: where each begins, the columns and the values of its elements.
+
+    RuntimeError if the rows do not begin one after the other, from 0 to the number of elements, or
+    a column lies outside of `size`; both are looked at, whatever `check_invariants` says.
+    """
+    _require_here(device)
     begins, columns = as_tensor(crow_indices), as_tensor(col_indices)
     held = as_tensor(values, dtype=dtype)
     if columns.shape[0] != held.shape[0]:
@@ -70,9 +78,25 @@ def sparse_csr_tensor(
     if size is None:
         width = int(columns.max().item()) + 1 if columns.numel() else 0
         size = (begins.numel() - 1, width)
+    starts = begins.tolist()
+    if len(starts) != size[0] + 1 or starts[:1] != [0] or starts[-1] != held.shape[0]:
+        raise RuntimeError(
+            f"[sparse_csr_tensor] crow_indices must be {size[0] + 1} numbers from 0 to "
+            f"{held.shape[0]}; got {starts}"
+        )
+    if any(a > b for a, b in pairwise(starts)):
+        raise RuntimeError(f"[sparse_csr_tensor] crow_indices must not fall; got {starts}")
+    if columns.numel() and not 0 <= columns.min().item() <= columns.max().item() < size[1]:
+        raise RuntimeError(f"[sparse_csr_tensor] col_indices must be below {size[1]}, and not < 0")
     if requires_grad:
         held = held.detach().clone().requires_grad_()
     return CSRTensor.of(begins, columns, held, size)
+
+
+def _require_here(device: Any) -> None:
+    """RuntimeError for a device that is not there."""
+    if device is not None:
+        Device(device)
 
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0) -> Any:
@@ -91,6 +115,9 @@ def to_sparse(
     dense_dim: int | None = None,
 ) -> Any:  # fmt: skip
     """The elements that are not 0, in the layout COO (or `layout`). Their number is looked at."""
+    require_layout(layout)
+    if blocksize is not None or dense_dim:
+        raise RuntimeError("[to_sparse] the layouts of blocks are not there; got a block's size")
     found = _to_coo(self, sparse_dims)
     return found.to_sparse_csr() if layout is sparse_csr else found
 
@@ -98,6 +125,8 @@ def to_sparse(
 @method("to_sparse_csr")
 def to_sparse_csr(self: Tensor, dense_dim: int | None = None) -> Any:
     """The elements of a matrix that are not 0, by rows. Their number is looked at."""
+    if dense_dim:
+        raise RuntimeError("[to_sparse_csr] elements are numbers; got a dense_dim above 0")
     return _to_coo(self).to_sparse_csr()
 
 

@@ -7,6 +7,7 @@ that know only dense tensors refuse it.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,12 @@ from .. import dtypes
 from ..functions._registry import functions
 from ..settings import sparse_coo, sparse_csr
 from ..tensor import Size, Tensor
+
+
+def require_layout(layout: Any) -> None:
+    """RuntimeError unless there are sparse tensors of `layout`."""
+    if layout not in (None, sparse_coo, sparse_csr):
+        raise RuntimeError(f"[to_sparse] takes the layouts COO and CSR; got {layout}")
 
 
 class SparseTensor(Tensor):
@@ -157,6 +164,11 @@ class SparseTensor(Tensor):
 
     def __add__(self, other: Any) -> Any:
         if isinstance(other, SparseTensor):
+            if self._size != other._size:
+                raise RuntimeError(
+                    f"add: expected sizes of 'self' and 'other' to match, but {self._size} != "
+                    f"{other._size}"
+                )
             a, b = self.to_sparse_coo(), other.to_sparse_coo()
             places = functions["cat"]([a._coordinates, b._coordinates], 1)
             values = functions["cat"]([a._held_values, b._held_values])
@@ -197,7 +209,7 @@ class SparseTensor(Tensor):
         return _rebuilt, (type(self), dict(self.__dict__))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return self.clone()
+        return self._with_values(copy.deepcopy(self._held_values, memo))
 
     # Conversions.
 
@@ -217,6 +229,7 @@ class SparseTensor(Tensor):
 
     def to_sparse(self, *args: Any, layout: Any = None, **kwargs: Any) -> Any:
         """The same in the layout COO, or in `layout`."""
+        require_layout(layout)
         return self.to_sparse_csr() if layout is sparse_csr else self.to_sparse_coo()
 
     def to_sparse_csr(self, dense_dim: int | None = None) -> Any:
