@@ -255,8 +255,17 @@ _FLOAT_AND_INTEGER: dict[str, Callable[..., Any]] = {
 }
 """Operations whose meaning on floats differs from that on integers."""
 
+
+def _complex_expm1(x: np.ndarray) -> np.ndarray:
+    """e^x - 1: NumPy's where x is finite, elsewhere from e^x, whose special values are C99's."""
+    y = np.array(np.exp(x))
+    y.real -= 1
+    return np.where(np.isfinite(x), np.expm1(x), y)
+
+
 _COMPLEX: dict[str, Callable[..., Any]] = {
     "exp2": lambda x: np.exp(x * math.log(2)),
+    "expm1": _complex_expm1,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
 }
 """Operations that NumPy has not, or that differ, for complex numbers."""
