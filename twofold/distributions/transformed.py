@@ -90,6 +90,7 @@ class TransformedDistribution(Distribution):
     """Samples of `base_distribution` sent through maps, one after the other.
 
     >>> import twofold as tf
+    >>> from twofold.distributions import ExpTransform, Normal, TransformedDistribution
     >>> d = TransformedDistribution(Normal(0.0, 1.0), [ExpTransform()])
     >>> d.log_prob(tf.tensor(1.0))
     tensor(-0.9189)
