@@ -38,10 +38,23 @@ LEVELS = {
 }
 """Name of a level of the x86-64 psABI: LLVM's cpu, bytes of a vector, vector registers, FMA."""
 
+OTHERS = {
+    t.name: t
+    for t in (
+        Target("aarch64", "aarch64-unknown-linux-gnu", "cortex-a76", "", 16, 32, True),
+        Target("aarch64-android", "aarch64-linux-android21", "cortex-a55", "", 16, 32, True),
+        Target("aarch64-ios", "aarch64-apple-ios13.0.0", "apple-a12", "", 16, 32, True),
+        Target("armv7", "armv7-unknown-linux-gnueabihf", "cortex-a7", "", 16, 16, True),
+        Target("riscv64", "riscv64-unknown-linux-gnu", "", "+m,+a,+f,+d,+c", 16, 32, True),
+        Target("wasm32", "wasm32-unknown-unknown", "", "+simd128,+bulk-memory", 16, 16, False),
+    )
+}
+"""Processors that programs are exported for, besides those that run Twofold, by name."""
+
 
 @functools.cache
 def target_for(name: str = "host") -> Target:
-    """The target called `name`: "host", a level of x86-64 such as "x86-64-v3", or "aarch64".
+    """The target called `name`: "host", a level of x86-64 such as "x86-64-v3", or one of `OTHERS`.
 
     >>> target_for("x86-64-v3").lanes(4)
     8
@@ -52,9 +65,9 @@ def target_for(name: str = "host") -> Target:
         cpu, vector_bytes, registers, has_fma = LEVELS[name]
         triple = "x86_64-unknown-linux-gnu"
         return _caches(Target(name, triple, cpu, "", vector_bytes, registers, has_fma))
-    if name == "aarch64":
-        return Target(name, "aarch64-unknown-linux-gnu", "cortex-a76", "", 16, 32, True)
-    known = ", ".join(["host", *LEVELS, "aarch64"])
+    if name in OTHERS:
+        return OTHERS[name]
+    known = ", ".join(["host", *LEVELS, *OTHERS])
     raise ValueError(f"[target] an unknown processor; got {name!r}; try one of {known}")
 
 

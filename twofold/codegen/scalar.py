@@ -78,6 +78,16 @@ def load(
     align = align or dtype.itemsize
     if mask is None:
         raw = builder.load(pointer, align=align, typ=type_)
+    elif lanes > _mask_lanes(target):
+        low, high = (
+            load(
+                builder, _element(builder, pointer, type_, half[0]), dtype, len(half), target,
+                _part(builder, mask, half), align,
+            )
+            for half in _halves(lanes)
+        )  # fmt: skip
+        order = ir.Constant(ir.VectorType(I32, lanes), list(range(lanes)))
+        return builder.shuffle_vector(low, high, order)
     else:
         wide, mask = _masked_form(builder, type_, mask)
         zero = ir.Constant(wide, None)
@@ -113,10 +123,35 @@ def store(
             instruction.set_metadata("nontemporal", one)
         return
     wide, mask = _masked_form(builder, raw.type, mask)
+    if lanes > _mask_lanes(target):
+        for half in _halves(lanes):
+            at, part = _element(builder, pointer, raw.type, half[0]), _part(builder, value, half)
+            store(builder, part, at, dtype, target, _part(builder, mask, half), align=align)
+        return
     if lanes == 1:
         raw = builder.insert_element(ir.Constant(wide, ir.Undefined), raw, ir.Constant(I32, 0))
     args = [raw, pointer, ir.Constant(I32, align), mask]
     intrinsic(builder, "masked.store", args, ir.VoidType(), [wide, pointer.type])
+
+
+def _mask_lanes(target: Target) -> int:
+    """Lanes that one masked load or store may have: LLVM's code for WebAssembly fails beyond 16."""
+    return 16 if target.triple.startswith("wasm32") else 1 << 10
+
+
+def _halves(lanes: int) -> tuple[range, range]:
+    return range(lanes // 2), range(lanes // 2, lanes)
+
+
+def _element(builder: ir.IRBuilder, pointer: ir.Value, type_: Any, number: int) -> ir.Value:
+    """Where element `number` of a vector in memory lies."""
+    return builder.gep(pointer, [ir.Constant(I64, number)], source_etype=type_.element)
+
+
+def _part(builder: ir.IRBuilder, value: ir.Value, lanes: range) -> ir.Value:
+    """These lanes of a vector."""
+    chosen = ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
+    return builder.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), chosen)
 
 
 def _masked_form(builder: ir.IRBuilder, type_: ir.Type, mask: ir.Value) -> tuple[ir.Type, ir.Value]:

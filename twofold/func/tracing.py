@@ -122,6 +122,12 @@ class _Pending(list):
 
 _stack: list[Trace] = []
 
+_BY_VMAP = (
+    "vmap: It looks like you're calling .item() on a Tensor (or looking at its values in another "
+    "way). We don't support vmap over calling .item() on a Tensor, please try to rewrite what "
+    "you're doing with other operations."
+)
+
 
 def tracing_placeholders() -> list[Node]:
     """The placeholders of all traces that are under way."""
@@ -130,10 +136,11 @@ def tracing_placeholders() -> list[Node]:
 
 class Trace:
     """While it is open, a user's function runs on placeholders. Looking at a value that depends on
-    one is an error, raised by `check`."""
+    one is a RuntimeError; the outermost trace says with which words (`refusal`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusal: str = _BY_VMAP) -> None:
         self.placeholders: list[Node] = []
+        self.refusal = refusal
 
     def stand_in(self, like: Node, shape: tuple[int, ...]) -> Tensor:
         """A tensor of a placeholder for a part of `like` of this shape."""
@@ -163,8 +170,4 @@ def refuse_values(nodes: Sequence[Node]) -> None:
     """RuntimeError if a node that is to be run depends on a placeholder."""
     known = {id(p): p for p in tracing_placeholders()}
     if any(id(n) in known for n in nodes) or dependents(nodes, known):
-        raise RuntimeError(
-            "vmap: It looks like you're calling .item() on a Tensor (or looking at its values in "
-            "another way). We don't support vmap over calling .item() on a Tensor, please try to "
-            "rewrite what you're doing with other operations."
-        )
+        raise RuntimeError(_stack[0].refusal)

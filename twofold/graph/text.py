@@ -17,7 +17,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from keyword import iskeyword
 from typing import Any
 
@@ -62,6 +62,8 @@ class Graph:
     roots: list[Node]
     name: str = "graph"
     locations: bool = False
+    arguments: list[Node] = field(default_factory=list, compare=False)
+    """The leaves of a graph that was read, in the order of its parameters."""
 
     def names(self) -> dict[int, str]:
         """The name of each node, by its id: x for leaves, v for the others, in order of use."""
@@ -165,12 +167,13 @@ class _Parser:
 
     def graph(self, function: ast.FunctionDef) -> Graph:
         """The whole function."""
-        for argument in function.args.args:
-            self.nodes[argument.arg] = self._leaf(argument)
+        arguments = [self._leaf(argument) for argument in function.args.args]
+        self.nodes.update(zip([a.arg for a in function.args.args], arguments))
         before = graph.recorder.grad_enabled
         graph.recorder.grad_enabled = False
         try:
-            return Graph(self._statements(function), function.name)
+            roots = self._statements(function)
+            return Graph(roots, function.name, arguments=arguments)
         finally:
             graph.recorder.grad_enabled = before
 

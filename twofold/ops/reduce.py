@@ -38,6 +38,8 @@ class Reduce(Op):
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         (x,), (axes,) = types, attrs
+        if len({a for a in axes if 0 <= a < len(x.shape)}) != len(axes):
+            raise IndexError(f"[{self.name}] axes must be of {x.shape}, each once; got {axes}")
         if x.dtype is not dtypes.bool_ and not self.accepts_numbers:
             raise RuntimeError(f"[{self.name}] takes bools; got {x.dtype}")
         if x.dtype is dtypes.bool_ and not self.accepts_bool:
