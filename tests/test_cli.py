@@ -15,11 +15,14 @@ import pytest
 image = pytest.importorskip("PIL.Image")
 pytest.importorskip("matplotlib")
 
+import twofold as tf
 from twofold.cli.digits.data import read_digits, split_digits, warp
 from twofold.cli.digits.images import read_image
+from twofold.cli.digits.net import DigitNet, read_probabilities
 from twofold.cli.errors import UserError
 from twofold.cli.main import main
 from twofold.cli.version import version
+from twofold.deploy import load_program
 from twofold.serialization import Checkpoint
 
 pytestmark = [
@@ -85,6 +88,25 @@ def test_the_pictures_are_pictures(trained):
     for name in ("curves.png", "mistakes.png"):
         with image.open(trained / name) as picture:
             assert picture.size[0] > 600 and picture.format == "PNG"
+
+
+def test_the_reader_reads_as_the_net_does(trained, tmp_path):
+    _, images, _ = split_digits()
+    program = load_program(trained / "reader.program")
+    net = DigitNet()
+    Checkpoint.load(trained / "checkpoint.safetensors").restore(net)
+    wanted = read_probabilities(net, images[:7])
+    np.testing.assert_array_equal(program(tf.from_numpy(images[:7])).numpy(), wanted)
+    done = command("export", trained / "reader.program", "--size", "batch=1", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "reader.o").exists() and "const uint8_t *images" in (
+        tmp_path / "reader.h"
+    ).read_text()
+    for wrong in ([], ["--size", "batch"], ["--size", "batch=1", "--target", "z80"]):
+        done = command("export", trained / "reader.program", *wrong, "--out", tmp_path)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+    done = command("export", trained / "checkpoint.safetensors")
+    assert done.returncode == 2 and "no program" in done.stderr
 
 
 def test_predict(trained, tmp_path):

@@ -25,8 +25,9 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ),
     ("amp", "fft", "linalg", "nn", "signal", "special", "sparse", "utils"),
     ("array_api", "distributions", "func", "fx", "optim", "serialization"),
+    ("deploy",),
     (
-        "caffe", "cli", "deploy", "distributed", "hub", "keras", "models", "onnx", "static",
+        "caffe", "cli", "distributed", "hub", "keras", "models", "onnx", "static",
         "run", "summary",
     ),
 )  # fmt: skip

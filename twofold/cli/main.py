@@ -14,6 +14,7 @@ from .version import version
 COMMANDS = {
     "train": ("twofold.cli.train", "train a net on data"),
     "predict": ("twofold.cli.predict", "read pictures of digits with a trained net"),
+    "export": ("twofold.cli.export", "write a saved program as machine code with a C header"),
     "doctor": ("twofold.cli.doctor", "tell what the machine offers, and test that all works"),
 }
 """Each command's module, which has `add_arguments(parser)` and `run(arguments)`, and what it does.

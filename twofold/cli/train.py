@@ -11,8 +11,12 @@ from types import FrameType
 from typing import Any
 
 from .. import config
+from ..creation import zeros
+from ..deploy import save_program
+from ..dtypes import uint8
 from ..serialization import FormatError
-from .digits.net import count_parameters, read_probabilities
+from .digits.data import SIDE
+from .digits.net import count_parameters, read_probabilities, reader
 from .digits.pictures import draw_curves, draw_mistakes
 from .digits.train import CHECKPOINT, Run, Settings
 from .errors import UserError, require
@@ -20,6 +24,7 @@ from .parser import Parser, positive_number, whole_number
 from .terminal import label, styled
 
 RUNS = Path("runs")
+PROGRAM = "reader.program"
 DEFAULTS = Settings()
 
 
@@ -161,6 +166,9 @@ def _conclude(training: Run) -> None:
     probabilities = read_probabilities(training.net, training.held_images)
     curves, sheet = training.folder / "curves.png", training.folder / "mistakes.png"
     draw_curves(training.history, curves)
+    program = training.folder / PROGRAM
+    example = zeros(1, SIDE, SIDE, dtype=uint8)
+    save_program(reader(training.net), program, [example], {"images": {0: "batch"}})
     wrong = draw_mistakes(training.held_images, training.held_labels, probabilities, sheet)
     count = len(training.held_labels)
     result = styled(f"{100 * (1 - wrong / count):.2f} %", "bold")
@@ -169,7 +177,9 @@ def _conclude(training: Run) -> None:
     print(f"{label('saved')}{training.path}")
     print(f"{label('')}{curves}")
     print(f"{label('')}{sheet}")
+    print(f"{label('')}{program}")
     print(f"{label('try')}twofold predict {training.path} PICTURE.png")
+    print(f"{label('')}twofold export {program} --size batch=1")
 
 
 class _Stopper:

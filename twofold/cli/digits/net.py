@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...autograd_api import no_grad
@@ -51,6 +53,17 @@ def read_probabilities(net: Module, images: np.ndarray, batch_size: int = 500) -
             parts.append(net(batch).softmax(1).numpy())
     net.train(was_training)
     return np.concatenate(parts)
+
+
+def reader(net: Module) -> Callable[[Tensor], Tensor]:
+    """A function from images (batch, 28, 28) of uint8 to the probability of each digit: what
+    `read_probabilities` computes, as one graph, to be saved as a program."""
+    net.eval()
+
+    def read(images: Tensor) -> Tensor:
+        return net((images.float() / 255).unsqueeze(1)).softmax(1)
+
+    return read
 
 
 def count_parameters(net: Module) -> int:
