@@ -78,6 +78,7 @@ class Captured:
             tuple([x.grad is None for x in self.leaves]),
             modes.version,
             recorder.grad_enabled,
+            recorder.autocast,
             config.current(),
         )
         variant = self.variants.get(key)

@@ -6,6 +6,7 @@ forward transform, "ortho" 1/sqrt(n) on both.
 
 from ..errors import explain_missing as _explain_missing
 from ..functions._registry import with_out as _with_out
+from ..functions.casting import in_float32 as _in_float32
 from .shift import fftfreq, fftshift, ifftshift, rfftfreq
 from .transforms import (
     fft,
@@ -30,6 +31,6 @@ from .transforms import (
 
 for _name, _value in list(globals().items()):
     if callable(_value) and not _name.startswith("_"):
-        globals()[_name] = _with_out(_value)
+        globals()[_name] = _with_out(_in_float32(_value))
 
 __getattr__ = _explain_missing(__name__, dir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..functions import functions
+from ..functions.casting import in_float32
 from ..tensor import Tensor
 from .transforms import fft, ifft, irfft, rfft
 
@@ -26,6 +27,7 @@ def _window(window: Tensor | None, n_fft: int, win_length: int, like: Tensor) ->
     return functions["cat"](parts)
 
 
+@in_float32
 def stft(
     input: Tensor,
     n_fft: int,

@@ -14,6 +14,7 @@ from ..ops.custom import identity
 from ..tensor import NAMES, Tensor, wrap
 from ._registry import both, function, method
 from .arithmetic import to_float
+from .casting import in_float32
 
 
 def magnitude(x: Node) -> Node:
@@ -82,6 +83,7 @@ def complex_(real: Tensor, imag: Tensor) -> Tensor:
 
 
 @function()
+@in_float32
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """abs (cos angle + i sin angle), of two float32 or float64 tensors."""
     a, b = abs._node(), angle._node()
@@ -100,6 +102,7 @@ def view_as_real(input: Tensor) -> Tensor:
 
 
 @function()
+@in_float32
 def view_as_complex(input: Tensor) -> Tensor:
     """Pairs along the last axis as complex numbers, in the same memory: (*S, 2) to (*S,)."""
     return input._view(cx.AS_COMPLEX, ())

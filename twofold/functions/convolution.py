@@ -15,6 +15,7 @@ from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..tensor import NAMES, Tensor, wrap
 from ._registry import function
+from .casting import in_low_precision
 
 AXIS_NAMES = ("depth", "height", "width")
 
@@ -296,7 +297,9 @@ def _define(rank: int) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
     ):
         f.__name__ = f.__qualname__ = name
         f.__doc__ = doc.format(**text)
-        function(name)(f)
+    conv, conv_transpose = in_low_precision(conv), in_low_precision(conv_transpose)
+    for f in (conv, conv_transpose):
+        function(f.__name__)(f)
     return conv, conv_transpose
 
 

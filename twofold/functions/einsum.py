@@ -9,13 +9,14 @@ from itertools import combinations
 from typing import Any
 
 from ..dtypes import result_type
-from ..graph.node import Node
+from ..graph.node import Node, recorder
 from ..ops import contract
 from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..ops import reduce as rd
 from ..tensor import Tensor, broadcast_to, wrap
 from ._registry import function
+from .casting import lower
 
 MOST_PLANNED = 8
 """Operands up to which every order of pairs is weighed; beyond, the cheapest pair is next."""
@@ -200,8 +201,12 @@ def _pair_product(x: Node, a: str, y: Node, b: str, kept: str) -> tuple[Node, st
     right = laid(y, b, (batch, inner_, columns))
     labels = [*batch, *rows, *columns]
     if not inner_:
+        dtype = result_type([(left.dtype, 2), (right.dtype, 2)])
+        left, right = ew.cast(left, dtype), ew.cast(right, dtype)
         result = ew.mul(left, mv.reshape(right, (right.shape[0], 1, right.shape[2])))
     else:
+        if recorder.autocast is not None:
+            left, right = (x._node() for x in lower((wrap(left), wrap(right))))
         result = contract.matmul(left, right)
     return mv.reshape(result, tuple(extent[c] for c in labels)), "".join(labels)
 

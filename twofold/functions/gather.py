@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import dtypes, engine
 from ..dtypes import DType
-from ..graph.node import Node, make
+from ..graph.node import Node, make, recorder
 from ..graph.types import broadcast_shapes
 from ..ops import elementwise as ew
 from ..ops import index as ix
@@ -349,6 +349,9 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 @both(inplace=True)
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """input with each row of source along `dim` written to row index[j]."""
+    if recorder.autocast is not None:
+        dtype = dtypes.result_type([(input.dtype, 2), (source.dtype, 2)])
+        input, source = input.to(dtype), source.to(dtype)
     return _rows_written("index_copy", "scatter_set", input, dim, index, source)
 
 

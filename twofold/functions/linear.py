@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..graph.node import Node
+from ..graph.node import Node, recorder
 from ..graph.types import broadcast_shapes
 from ..ops import contract
 from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..tensor import NAMES, Tensor, broadcast_to, number, wrap
 from ._registry import both, function, in_place, method
+from .casting import in_float32, in_low_precision, lowered
 from .complex import conj
 
 
@@ -47,6 +48,13 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     >>> tf.matmul(tf.tensor([[1.0, 2.0]]), tf.tensor([3.0, 4.0]))
     tensor([11.])
     """
+    if recorder.autocast is not None:
+        return lowered(matmul_as_given, input, other)
+    return matmul_as_given(input, other)
+
+
+def matmul_as_given(input: Tensor, other: Tensor) -> Tensor:
+    """`matmul` in the dtypes of its arguments, also within `autocast`."""
     a, b = input._node(), other._node()
     rank_a, rank_b = len(a.structure.shape), len(b.structure.shape)
     if rank_a == 2 and rank_b == 2 and a.structure.dtype is b.structure.dtype:
@@ -82,6 +90,7 @@ def _require_rank(name: str, x: Tensor, rank: int, which: str) -> None:
 
 
 @both("mm")
+@in_low_precision
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices."""
     _require_rank("mm", input, 2, "self")
@@ -90,6 +99,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 
 
 @both("bmm")
+@in_low_precision
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of two stacks of matrices of one length."""
     _require_rank("bmm", input, 3, "batch1")
@@ -107,7 +117,7 @@ def mv_(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix and a vector."""
     _require_rank("mv", input, 2, "input")
     _require_rank("mv", vec, 1, "vec")
-    return matmul(input, vec)
+    return matmul_as_given(input, vec)
 
 
 @both("dot", "inner_product")
@@ -123,7 +133,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
             f"[{tensor.numel()}] to have the same number of "
             "elements"
         )
-    return matmul(input, tensor)
+    return matmul_as_given(input, tensor)
 
 
 @both()
@@ -161,6 +171,7 @@ def _combined(input: Any, y: Tensor, beta: float, alpha: float) -> Tensor:
 
 
 @both(inplace=True)
+@in_low_precision
 def addmm(
     input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
@@ -175,6 +186,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: fl
 
 
 @both(inplace=True)
+@in_low_precision
 def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
@@ -183,6 +195,7 @@ def addbmm(
 
 
 @both(inplace=True)
+@in_low_precision
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
@@ -225,6 +238,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
 
 
 @both()
+@in_float32
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix."""
     _require_rank("trace", input, 2, "input")
@@ -257,6 +271,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
 
 
 @function()
+@in_low_precision
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sums of products over pairs of axes: the last of a with the first of b, or those listed."""
     if isinstance(dims, int):

@@ -14,6 +14,7 @@ from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..tensor import Tensor, from_held, number, wrap, wrap_dim
 from ._registry import both, function, functions
+from .casting import in_float32
 from .linear import matmul
 from .pointwise import where
 from .reduction import amax
@@ -38,6 +39,7 @@ def pair_distance(difference: Tensor, p: float) -> Tensor:
 
 
 @function()
+@in_float32
 def cdist(
     x1: Tensor, x2: Tensor, p: float = 2.0,
     compute_mode: str = "use_mm_for_euclid_dist_if_necessary",

@@ -15,6 +15,7 @@ from ..ops import window
 from ..ops.reduce import sum_
 from ..tensor import Tensor, number, wrap
 from ._registry import function
+from .casting import in_float32
 from .convolution import channels_first, channels_last
 
 Sizes = tuple[int, ...]
@@ -349,6 +350,7 @@ _ADAPTIVE = """The {what} of each of output_size stretches that cover the input 
 def _named(f: Callable[..., Any], name: str, doc: str, public: bool) -> Callable[..., Any]:
     f.__name__ = f.__qualname__ = name
     f.__doc__ = doc
+    f = in_float32(f) if name.endswith("3d") else f
     return function(name)(f) if public else f
 
 

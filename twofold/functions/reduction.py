@@ -18,6 +18,7 @@ from ..ops.base import get
 from ..tensor import NAMES, Tensor, broadcast_to, number, wrap, wrap_dim
 from ._registry import both, function
 from .arithmetic import maximum, minimum, to_bool, to_float
+from .casting import in_float32
 from .complex import magnitude, squared_magnitude
 
 Dims = int | Sequence[int] | None
@@ -217,6 +218,7 @@ def std_mean(
 
 
 @both()
+@in_float32
 def prod(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None
 ) -> Tensor:
@@ -401,20 +403,32 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
 @both()
 def softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     """e^x / sum(e^x) along `dim`, without overflow."""
-    x = input._node() if dtype is None else ew.cast(input._node(), dtype)
+    x, few_bits = _for_softmax(input, dtype)
     axes = axes_of(dim, len(x.shape))
     e = ew.exp(ew.sub(x, _top(x, axes)))
     total = reduced(_SUM, e, axes, True)
-    return wrap(ew.mul(e, ew.div(ew.const_like(total, 1), total)))
+    y = ew.mul(e, ew.div(ew.const_like(total, 1), total))
+    return wrap(y if few_bits is None else ew.cast(y, few_bits))
+
+
+def _for_softmax(input: Tensor, dtype: DType | None) -> tuple[Node, DType | None]:
+    """The input of a softmax as `dtype`, and None; or as float32, and the dtype of 16 bits that the
+    result is to have."""
+    x = input._node()
+    dtype = x.dtype if dtype is None else dtype
+    if dtype in (dtypes.float16, dtypes.bfloat16):
+        return ew.cast(x, dtypes.float32), dtype
+    return ew.cast(x, dtype), None
 
 
 @both()
 def log_softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     """x - log(sum(e^x)) along `dim`, without overflow."""
-    x = input._node() if dtype is None else ew.cast(input._node(), dtype)
+    x, few_bits = _for_softmax(input, dtype)
     axes = axes_of(dim, len(x.shape))
     off = ew.sub(x, _top(x, axes))
-    return wrap(ew.sub(off, ew.log(reduced(_SUM, ew.exp(off), axes, True))))
+    y = ew.sub(off, ew.log(reduced(_SUM, ew.exp(off), axes, True)))
+    return wrap(y if few_bits is None else ew.cast(y, few_bits))
 
 
 @both()

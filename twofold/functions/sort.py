@@ -17,6 +17,7 @@ from ..ops import sort as st
 from ..ops.reduce import ARGMAX, SUM
 from ..tensor import Tensor, number, wrap, wrap_dim
 from ._registry import both, function
+from .casting import in_float32
 from .gather import gather_node, places
 from .reduction import ValuesIndices
 
@@ -286,6 +287,7 @@ def _quantile(
 
 
 @both()
+@in_float32
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *,
     interpolation: str = "linear",
@@ -296,6 +298,7 @@ def quantile(
 
 
 @both()
+@in_float32
 def nanquantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *,
     interpolation: str = "linear",

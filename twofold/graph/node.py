@@ -152,7 +152,7 @@ class Recorder:
     function is being captured, is told what a replay must do besides running the graph. `tracing`,
     while a function runs on placeholders, is called with the nodes whose values are asked for.
     `site`, where it is not None, is the user's line for nodes made now: a gradient's is that of
-    its op.
+    its op. `autocast`, within a block of that name, is the dtype of its products.
     """
 
     def __init__(self) -> None:
@@ -161,6 +161,7 @@ class Recorder:
         self.table: dict[tuple, Structure] = {}
         self.types: dict[Type, Type] = {}
         self.grad_enabled = True
+        self.autocast: DType | None = None
         self.locate = False
         self.serial = 0
         self.flush_at = config.current().pending_limit

@@ -8,6 +8,7 @@ from numpy.linalg import LinAlgError
 
 from ..errors import explain_missing as _explain_missing
 from ..functions._registry import with_out as _with_out
+from ..functions.casting import in_float32 as _in_float32
 from .decompositions import (
     cholesky,
     cholesky_ex,
@@ -50,8 +51,14 @@ from .solvers import (
     tensorsolve,
 )
 
+_AS_GIVEN = (
+    "LinAlgError cross diagonal matmul matrix_norm matrix_power multi_dot norm vander vecdot "
+    "vector_norm"
+)
+"""Functions that compute in the dtypes they are given within `autocast`, or by products."""
+
 for _name, _value in list(globals().items()):
     if callable(_value) and not _name.startswith("_") and _name != "LinAlgError":
-        globals()[_name] = _with_out(_value)
+        globals()[_name] = _with_out(_value if _name in _AS_GIVEN.split() else _in_float32(_value))
 
 __getattr__ = _explain_missing(__name__, dir())

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ..functions import functions
 from ..functions._registry import with_out
+from ..functions.casting import in_float32
 from ..tensor import Tensor
 from . import decompositions as dc
 from . import solvers
@@ -132,4 +133,4 @@ __all__ = [
 ]  # fmt: skip
 
 for _name in __all__:
-    globals()[_name] = with_out(globals()[_name])
+    globals()[_name] = with_out(in_float32(globals()[_name]))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..functions import functions
+from ..functions.casting import in_low_precision
 from ..graph.node import make as make_node
 from ..ops import matrix_functions as mf
 from ..tensor import Tensor, wrap
@@ -76,6 +77,7 @@ def _best_order(parts: list[Tensor]) -> Tensor:
     return product(0, n - 1)
 
 
+@in_low_precision
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """The sums of conj(x) y along `dim`."""
     return (x.conj() * y).sum(dim)

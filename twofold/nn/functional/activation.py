@@ -8,6 +8,7 @@ from typing import Any
 from ...creation import arange
 from ...dtypes import DType
 from ...functions import pointwise, reduction
+from ...functions.casting import in_low_precision, rounded_once
 from ...functions.pointwise import where
 from ...functions.random import rand
 from ...tensor import Tensor, wrap_dim
@@ -107,6 +108,7 @@ def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     return leaky_relu(input, negative_slope, True)
 
 
+@in_low_precision
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where x > 0, else weight * x, with one weight or one for each channel (axis 1)."""
     if weight.numel() != 1:
@@ -145,6 +147,7 @@ def rrelu_(
     return rrelu(input, lower, upper, training, True)
 
 
+@rounded_once
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x Phi(x), Phi the normal distribution; by tanh with approximate="tanh"."""
     if approximate == "none":
@@ -157,9 +160,15 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x / (1 + e^-x)."""
-    return _result(input, input * input.sigmoid(), inplace)
+    return _result(input, _silu(input), inplace)
 
 
+@rounded_once
+def _silu(x: Tensor) -> Tensor:
+    return x * x.sigmoid()
+
+
+@rounded_once
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e^(beta x)) / beta, x itself where beta x > threshold."""
     scaled = input if beta == 1 else input * beta
@@ -171,9 +180,15 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(softplus(x))."""
-    return _result(input, input * softplus(input).tanh(), inplace)
+    return _result(input, _mish(input), inplace)
 
 
+@rounded_once
+def _mish(x: Tensor) -> Tensor:
+    return x * softplus(x).tanh()
+
+
+@rounded_once
 def logsigmoid(input: Tensor) -> Tensor:
     """log(1 / (1 + e^-x))."""
     return -softplus_stable(-input)

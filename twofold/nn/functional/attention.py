@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ...creation import arange
+from ...functions.casting import in_low_precision
 from ...functions.linear import matmul
 from ...functions.pointwise import where
 from ...functions.reduction import softmax
@@ -55,6 +56,7 @@ def _attention_weights(
     return masked_softmax(scores, scores != -math.inf)
 
 
+@in_low_precision
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,

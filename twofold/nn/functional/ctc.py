@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...creation import as_tensor
+from ...functions.casting import in_float32
 from ...functions.pointwise import where
 from ...functions.shape import stack
 from ...tensor import Tensor
@@ -42,6 +43,7 @@ def _log_add(terms: list[Tensor]) -> Tensor:
     return where(empty, -math.inf, where(empty, 1.0, total).log() + top)
 
 
+@in_float32
 def ctc_loss(
     log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0,
     reduction: str = "mean", zero_infinity: bool = False,

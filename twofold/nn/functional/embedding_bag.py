@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...creation import arange
-from ...functions.linear import matmul
+from ...functions.linear import matmul_as_given
 from ...functions.pointwise import where
 from ...tensor import Tensor
 from .linear import embedding, padding_position
@@ -51,7 +51,7 @@ def embedding_bag(
         return where(member.any(1).unsqueeze(1), spread.max(1)[0], 0.0)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.unsqueeze(1)
-    total = matmul(member.to(rows.dtype), rows)
+    total = matmul_as_given(member.to(rows.dtype), rows)
     if mode == "sum":
         return total
     return total / member.sum(1, keepdim=True).clamp(min=1).to(rows.dtype)

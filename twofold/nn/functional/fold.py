@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...functions.casting import in_float32
 from ...functions.shape import stack
 from ...ops.custom import replace
 from ...tensor import Tensor, wrap
@@ -127,6 +128,7 @@ def max_unpool1d(
     return _unpooled(input, indices, kernel_size, stride, padding, output_size, 1)
 
 
+@in_float32
 def max_unpool2d(
     input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0,
     output_size: Any = None,
@@ -135,6 +137,7 @@ def max_unpool2d(
     return _unpooled(input, indices, kernel_size, stride, padding, output_size, 2)
 
 
+@in_float32
 def max_unpool3d(
     input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0,
     output_size: Any = None,

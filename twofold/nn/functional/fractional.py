@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import dtypes
 from ...creation import arange
+from ...functions.casting import in_float32
 from ...functions.random import rand
 from ...functions.shape import cat
 from ...tensor import Tensor
@@ -33,6 +34,7 @@ def _window_places(start: Tensor, window: int) -> Tensor:
     return start.unsqueeze(-1) + arange(window)
 
 
+@in_float32
 def _pooled(
     input: Tensor, kernel_size: Any, output_size: Any, output_ratio: Any, samples: Tensor | None,
     rank: int,

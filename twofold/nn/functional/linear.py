@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from ...autograd_api import no_grad
 from ...creation import arange
-from ...functions.linear import matmul
+from ...functions.casting import lowered
+from ...functions.linear import matmul_as_given
 from ...functions.pointwise import where
+from ...graph.node import recorder
 from ...tensor import NAMES, Tensor
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W^T + b: input (..., in), weight (out, in), bias (out) give (..., out)."""
+    if recorder.autocast is not None:
+        return lowered(linear, input, weight, bias)
     wide = weight.dim() == 2
     if wide and (input.dim() == 0 or input.size(-1) != weight.size(1)):
         rows = input.numel() // input.size(-1) if input.dim() and input.size(-1) else 1
@@ -24,7 +28,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             "mat1 and mat2 must have the same dtype, but got "
             f"{NAMES[input.dtype]} and {NAMES[weight.dtype]}"
         )
-    y = matmul(input, weight.t())
+    y = matmul_as_given(input, weight.t())
     return y if bias is None else y + bias
 
 
@@ -43,7 +47,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
             f"expected {n_right}"
         )
     by_left = weight.permute(1, 0, 2).reshape(n_left, n_out * n_right)
-    mixed = matmul(input1.reshape(-1, n_left), by_left).reshape(-1, n_out, n_right)
+    mixed = matmul_as_given(input1.reshape(-1, n_left), by_left).reshape(-1, n_out, n_right)
     y = (mixed * input2.reshape(-1, 1, n_right)).sum(-1).reshape(*input1.shape[:-1], n_out)
     return y if bias is None else y + bias
 

@@ -10,6 +10,7 @@ from typing import Any
 from ...creation import arange
 from ...functions import reduction as rd
 from ...functions.arithmetic import xlogy
+from ...functions.casting import in_float32
 from ...functions.gather import classes
 from ...functions.linear import matmul
 from ...functions.pointwise import where
@@ -75,6 +76,7 @@ def _regression(
     return loss.sum() / weight.sum() if reduction == "mean" else reduced(loss, reduction)
 
 
+@in_float32
 def mse_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", weight: Tensor | None = None,
@@ -84,6 +86,7 @@ def mse_loss(
     return _regression("mse_loss", lambda d: d * d, input, target, weight, reduction)
 
 
+@in_float32
 def l1_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", weight: Tensor | None = None,
@@ -93,6 +96,7 @@ def l1_loss(
     return _regression("l1_loss", lambda d: d.abs(), input, target, weight, reduction)
 
 
+@in_float32
 def smooth_l1_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", beta: float = 1.0,
@@ -111,6 +115,7 @@ def smooth_l1_loss(
     return _regression("smooth_l1_loss", rule, input, target, None, reduction)
 
 
+@in_float32
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0,
     weight: Tensor | None = None,
@@ -198,6 +203,7 @@ def _target_weight(
     return each * counts
 
 
+@in_float32
 def nll_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean",
@@ -219,6 +225,7 @@ def _with_axis(target: Tensor, axis: int, input: Tensor) -> list[int]:
     return [*target.shape[:axis], 1, *target.shape[axis:]]
 
 
+@in_float32
 def cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean",
@@ -284,6 +291,7 @@ def _soft_cross_entropy(
     return reduced(-terms.sum(axis), reduction)
 
 
+@in_float32
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
@@ -301,6 +309,7 @@ def binary_cross_entropy(
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
+@in_float32
 def binary_cross_entropy_with_logits(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean", pos_weight: Tensor | None = None,
@@ -319,6 +328,7 @@ def binary_cross_entropy_with_logits(
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
+@in_float32
 def kl_div(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", log_target: bool = False,
@@ -342,6 +352,7 @@ def kl_div(
     return reduced(loss, reduction)
 
 
+@in_float32
 def poisson_nll_loss(
     input: Tensor, target: Tensor, log_input: bool = True, full: bool = False,
     size_average: bool | None = None, eps: float = 1e-8, reduce: bool | None = None,
@@ -388,6 +399,7 @@ def gaussian_nll_loss(
 # Margins.
 
 
+@in_float32
 def hinge_embedding_loss(
     input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
@@ -399,6 +411,7 @@ def hinge_embedding_loss(
     return reduced(apart + near, reduction)
 
 
+@in_float32
 def soft_margin_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean",
@@ -408,6 +421,7 @@ def soft_margin_loss(
     return reduced(softplus_stable(-target * input), reduction)
 
 
+@in_float32
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0,
     size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
@@ -422,6 +436,7 @@ def margin_ranking_loss(
     return reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)
 
 
+@in_float32
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0,
     size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
@@ -449,6 +464,7 @@ def multilabel_soft_margin_loss(
     return reduced(loss.mean(-1), reduction)
 
 
+@in_float32
 def multi_margin_loss(
     input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None,
     size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
@@ -470,6 +486,7 @@ def multi_margin_loss(
     return reduced(loss if input.dim() == 2 else loss.reshape([]), reduction)
 
 
+@in_float32
 def multilabel_margin_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean",
@@ -490,6 +507,7 @@ def multilabel_margin_loss(
     return reduced(loss if input.dim() == 2 else loss.reshape([]), reduction)
 
 
+@in_float32
 def triplet_margin_loss(
     anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2,
     eps: float = 1e-6, swap: bool = False, size_average: bool | None = None,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...autograd_api import no_grad
+from ...functions.casting import rounded_once
 from ...functions.reduction import var_mean
 from ...functions.shape import cat
 from ...tensor import Tensor
@@ -30,6 +31,7 @@ def _scaled(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + bias
 
 
+@rounded_once
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -79,6 +81,7 @@ def batch_norm(
     return (y if bias is None else y + bias).movedim(-1, 1)
 
 
+@rounded_once
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -128,6 +131,7 @@ def _require_shape(input: Tensor, shape: Sequence[int], name: str) -> tuple[int,
     return tuple(range(input.dim() - len(shape), input.dim()))
 
 
+@rounded_once
 def layer_norm(
     input: Tensor,
     normalized_shape: Sequence[int],
@@ -142,6 +146,7 @@ def layer_norm(
     return _scaled((input - mean) * (var + eps).rsqrt(), weight, bias)
 
 
+@rounded_once
 def rms_norm(
     input: Tensor,
     normalized_shape: Sequence[int],
@@ -157,6 +162,7 @@ def rms_norm(
     return _scaled(y, weight, None)
 
 
+@rounded_once
 def group_norm(
     input: Tensor,
     num_groups: int,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...functions.casting import in_float32
 from ...functions.shape import cat, pad_constant
 from ...tensor import Tensor
 
@@ -34,8 +35,9 @@ def pad(
         raise NotImplementedError(
             "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now"
         )
+    pad_axis = _pad_axis if mode == "circular" else in_float32(_pad_axis)
     for i in range(n_axes):
-        input = _pad_axis(input, input.dim() - 1 - i, int(pad[2 * i]), int(pad[2 * i + 1]), mode)
+        input = pad_axis(input, input.dim() - 1 - i, int(pad[2 * i]), int(pad[2 * i + 1]), mode)
     return input
 
 

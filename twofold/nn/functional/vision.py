@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...creation import arange, as_tensor, linspace
-from ...functions.linear import matmul
+from ...functions.casting import in_float32, rounded_once
+from ...functions.linear import matmul_as_given
 from ...functions.pointwise import where
 from ...functions.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from ...functions.shape import stack
@@ -126,9 +127,10 @@ def _smooth_weights(
 
 def _by_weights(x: Tensor, axis: int, weights: Tensor) -> Tensor:
     """x with one axis multiplied by a matrix (new, old)."""
-    return matmul(x.movedim(axis, -1), weights.t()).movedim(-1, axis)
+    return matmul_as_given(x.movedim(axis, -1), weights.t()).movedim(-1, axis)
 
 
+@rounded_once
 def interpolate(
     input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
@@ -216,7 +218,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
         shape[a] = extents[a]
         grids.append(axes[a].reshape(shape).expand(extents))
     base = stack([*grids, theta.new_ones(*extents)], -1).reshape(1, -1, rank + 1)
-    flat = matmul(base.expand(theta.size(0), *base.shape[1:]), theta.transpose(1, 2))
+    flat = matmul_as_given(base.expand(theta.size(0), *base.shape[1:]), theta.transpose(1, 2))
     return flat.reshape(theta.size(0), *extents, rank)
 
 
@@ -263,6 +265,7 @@ def _picked(flat: Tensor, indices: Sequence[Tensor], extents: Sequence[int]) -> 
     return where(inside.unsqueeze(1), values, 0.0)
 
 
+@in_float32
 def grid_sample(
     input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros",
     align_corners: bool | None = None,

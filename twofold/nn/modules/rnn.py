@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...creation import empty
+from ...functions.casting import lower
 from ...functions.control import scan
 from ...functions.shape import cat, stack
 from ...tensor import Tensor
@@ -240,6 +241,8 @@ class RNNBase(Module):
         if isinstance(input, PackedSequence):
             counts = input.batch_sizes.tolist()
             x, order = input.data, input.sorted_indices
+            if self.mode != "GRU":
+                x, given = lower((x, given))
             state = self._initial(x, counts[0]) if given is None else given
             self._check(x, state, counts[0])
             if given is not None and order is not None:
@@ -255,6 +258,8 @@ class RNNBase(Module):
                 f"{input.dim()}D instead"
             )
         batched = input.dim() == 3
+        if self.mode != "GRU":  # whose states stay as they are within `autocast`, as in PyTorch
+            input, given = lower((input, given))
         x = input if batched else input.unsqueeze(1)
         if batched and self.batch_first:
             x = x.transpose(0, 1)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ... import amp
+from ...amp.autocast import (
+    autocast,
+    get_autocast_dtype,
+    is_autocast_enabled,
+    set_autocast_dtype,
+    set_autocast_enabled,
+)
 from .library import ops
 from .tensor_types import (
     BFloat16Tensor,
@@ -21,8 +27,6 @@ from .tensor_types import (
 )
 from .version import __version__
 
-autocast = amp.autocast
-
 
 def _assert(condition: Any, message: str) -> None:
     """AssertionError with `message` unless `condition`."""
@@ -35,11 +39,21 @@ def _check(condition: bool, message: Callable[[], str] | None = None) -> None:
         raise RuntimeError(message() if message else "Expected condition to be True")
 
 
-def is_autocast_enabled(device_type: str = "cuda") -> bool:
-    """False: autocasting does nothing."""
-    return False
-
-
 def is_autocast_cpu_enabled() -> bool:
-    """False: autocasting does nothing."""
-    return False
+    """Whether this is within a block of `autocast` for the CPU."""
+    return is_autocast_enabled("cpu")
+
+
+def get_autocast_cpu_dtype() -> Any:
+    """The dtype of `autocast`'s products on the CPU."""
+    return get_autocast_dtype("cpu")
+
+
+def get_autocast_gpu_dtype() -> Any:
+    """The dtype of `autocast`'s products on a GPU, if there were one."""
+    return get_autocast_dtype("cuda")
+
+
+def is_autocast_cache_enabled() -> bool:
+    """True: a weight that several products cast is cast once."""
+    return True
