@@ -21,7 +21,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_every_workload_says_what_is_asked_and_runs_somewhere() -> None:
     table = load_all()
-    assert {"matmul", "conv", "softmax", "two_layer", "lenet_captured", "memory"} <= set(table)
+    assert {
+        "matmul",
+        "conv",
+        "softmax",
+        "two_layer",
+        "lenet_captured",
+        "cnn",
+        "cnn_train",
+        "memory",
+    } <= set(table)
     for w in table.values():
         assert w.summary and w.cases
         assert w.torch is not None or w.once is not None
