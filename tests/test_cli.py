@@ -181,6 +181,8 @@ BAD = {
     "text": (["train", "digits", "--batch-size", "x"], "'x' is no whole number"),
     "nothing to resume": (["train", "digits", "--resume", "--out", "no"], "there is no checkpoint"),
     "no checkpoint": (["predict", "no.ckpt", "a.png"], "there is no checkpoint no.ckpt"),
+    "no model": (["time", "resnet17"], "there is no model 'resnet17'"),
+    "small images": (["time", "alexnet", "--size", "8"], "error"),
     "other file": (["predict", __file__, "a.png"], "no safetensors file"),
     "a file as folder": (["train", "digits", "--out", __file__ + "/x"], "Not a directory"),
 }
@@ -203,11 +205,26 @@ def test_a_run_is_never_overwritten(trained, capsys):
     assert (trained / "checkpoint.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("name", [[], ["train"], ["train", "digits"], ["predict"], ["doctor"]])
+@pytest.mark.parametrize(
+    "name", [[], ["train"], ["train", "digits"], ["predict"], ["time"], ["doctor"]]
+)
 def test_help_has_an_example(name, capsys):
     assert main([*name, "--help"]) == 0
     told = capsys.readouterr().out
     assert "example" in told and "twofold " in told
+
+
+def test_time_gives_a_row_for_each_layer_and_the_whole(capsys):
+    arguments = ["time", "squeezenet1_1", "--batch", "1", "--size", "32", "--repeat", "1"]
+    assert main([*arguments, "--layers"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "squeezenet1_1, 1 x 3 x 32 x 32" in lines[0] and "backward ms" in lines[1]
+    rows = {line.rsplit(maxsplit=3)[0].strip(): line.split()[-3:] for line in lines[2:-1]}
+    assert any(name.startswith("features.0 Conv2d") and "1 x 64 x 15 x 15" in name for name in rows)
+    assert len([name for name in rows if "Conv2d" in name]) == 26
+    for forward, backward, total in rows.values():
+        assert float(forward) > 0 and float(total) >= float(backward)
+    assert {"squeezenet1_1", "all layers alone"} <= set(rows)
 
 
 def test_doctor(capsys):

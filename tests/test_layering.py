@@ -27,9 +27,10 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("array_api", "distributions", "func", "fx", "optim", "serialization"),
     ("deploy",),
     (
-        "caffe", "cli", "distributed", "hub", "keras", "models", "onnx", "static",
+        "caffe", "distributed", "hub", "keras", "models", "onnx", "static",
         "run", "summary",
     ),
+    ("cli",),
 )  # fmt: skip
 """What `twofold/` holds, level by level; what stands in one tuple may not import its neighbours,
 save the modules of the public tensor, which are ordered by the import system itself."""
