@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +99,11 @@ def test_a_forked_child_puts_its_code_elsewhere() -> None:
     mine = np.asarray((tf.ones(7) * 1.25).exp().cos())
     assert got == 8.75
     assert np.allclose(mine, np.cos(np.exp(np.full(7, 1.25))), rtol=1e-5)
+
+
+def test_several_threads_compile_at_once_and_alike() -> None:
+    wide = "\n".join(f"  %v{i} = add i64 %v{i - 1}, %i" for i in range(1, 3000))
+    text = f"define i64 @sum(i64 %v0, i64 %i) {{\n{wide}\n  ret i64 %v2999\n}}\n"
+    alone = _object(text)
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(_object, [text] * 12)) == {alone}
