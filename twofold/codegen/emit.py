@@ -7,6 +7,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from ..kernels.attention import AttentionSpec
 from ..kernels.compact import CompactSpec
 from ..kernels.conv import ConvSpec, TurnedWeightsSpec, WeightsSpec
 from ..kernels.conv_weight import CombineSpec, ConvWeightSpec
@@ -20,6 +21,7 @@ from ..kernels.transpose import TransposeSpec
 from ..kernels.winograd import WinogradSpec, WinogradWeightsSpec
 from ..machine import Target
 from . import (
+    attention,
     compact,
     conv,
     conv_weight,
@@ -34,6 +36,7 @@ from . import (
 )
 
 EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
+    AttentionSpec: attention.emit,
     CombineSpec: conv_weight.emit_combine,
     CompactSpec: compact.emit,
     ConvSpec: conv.emit,

@@ -24,6 +24,7 @@ def tile_function(
     a_k: int | None,
     lacking: int,
     streams: Sequence[bool],
+    name: str = "tile",
 ) -> ir.Function:
     """C (height x vectors of lanes) = A B over `steps` of k, on from what C holds if `is_carry`.
 
@@ -35,11 +36,10 @@ def tile_function(
     `streams` (rows like C's, `stream_row` bytes apart, to be written or just read), and for
     `next_rows` rows of `next_lines` lines, from next_p on `next_row` bytes apart.
     """
-    name = f"tile_{height}x{vectors}x{lanes}"
     words = "steps a_p a_row a_k b_p b_k c_p c_row is_carry rows "
     words += "next_p next_row next_rows next_lines "
     words += " ".join(f"stream{i}_p stream{i}_row" for i in range(len(streams)))
-    function = internal_function(module, name, words)
+    function = internal_function(module, f"{name}_{height}x{vectors}x{lanes}", words)
     b = ir.IRBuilder(function.append_basic_block("entry"))
     steps, a_p, row_word, k_word, b_p, b_k, c_p, c_row, is_carry, rows = function.args[:10]
     row_step = row_word if a_row is None else i64(a_row)

@@ -15,7 +15,7 @@ from math import prod
 from ..graph.node import Node, is_given
 from ..ops.reduce import order_of
 from ..ops.scalar import Expr, postorder
-from . import convolve
+from . import attention, convolve
 from .affine import Affine, contiguous
 from .loops import DEAR, joined
 from .lower import Cut, Lowering, view
@@ -202,8 +202,16 @@ def _template_inputs(p: Partition, node: Node) -> None:
         if found is not None and is_loop:
             if not _is_dense(x.shape, found[2], 1 if i < rows_end else 0):
                 p.put(x)
-        elif found is None or (x in images(node) and not convolve.is_readable(x.shape, found[2])):
+        elif found is None or not _is_readable(node, x, found[2]):
             p.put(x)
+
+
+def _is_readable(node: Node, x: Node, strides: Sequence[int]) -> bool:
+    """Whether the template of `node` reads its input `x` by these strides."""
+    if node.structure.op.kind in ("attention", "attention_gradients"):
+        is_mask = x in node.inputs[node.structure.op.operands :]
+        return attention.is_readable(x.shape, strides, is_mask)
+    return x not in images(node) or convolve.is_readable(x.shape, strides)
 
 
 def _is_dense(shape: Sequence[int], strides: Sequence[int], first: int) -> bool:

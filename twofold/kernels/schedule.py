@@ -10,6 +10,7 @@ from ..graph.node import LEAF, Node, is_given, postorder
 from ..machine import Target
 from ..ops.scan import accumulator
 from . import (
+    attention,
     call,
     compact,
     conv_weight,
@@ -369,6 +370,15 @@ def _conv(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list
     return launches(shapes, node.attrs, a, b, out, node.dtype, s.target, s.threads)
 
 
+def _attention(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
+    n = node.structure.op.operands
+    mask = None
+    if len(inputs) > n:
+        mask = inputs[n], node.inputs[n].shape, node.inputs[n].dtype
+    shapes = [x.shape for x in node.inputs[:3]]
+    return attention.schedule(node.dtype, shapes, node.attrs, inputs[:n], mask, out, s.target)
+
+
 def _call(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
     return call.schedule(node, inputs, out)
 
@@ -380,6 +390,8 @@ CONVOLUTIONS = {
 
 
 TEMPLATES: dict[str, Template] = {
+    "attention": _attention,
+    "attention_gradients": _attention,
     "call": _call,
     "searchsorted": _searchsorted,
     "compact": _compact,

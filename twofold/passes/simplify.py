@@ -112,6 +112,22 @@ def _merge_slice(node: Node) -> Node | None:
     return mv.slice_(x.inputs[0], bounds)
 
 
+def _slice_of_pad(node: Node) -> Node | None:
+    """slice(pad(x)) = slice(x) where it reads nothing of the padding."""
+    padded = node.inputs[0]
+    if padded.value is not None or padded.structure.op.name != "pad":
+        return None
+    x, bounds = padded.inputs[0], []
+    for n, (lo, _), (start, size, step) in zip(
+        x.shape, padded.structure.attrs[0], node.structure.attrs[0]
+    ):
+        last = start + (size - 1) * step
+        if not size or min(start, last) < lo or max(start, last) >= lo + n:
+            return None
+        bounds.append((start - lo, size, step))
+    return mv.slice_(x, tuple(bounds))
+
+
 def _reduce_nothing(node: Node) -> Node | None:
     """A reduction over no axes is x."""
     return None if node.structure.attrs[0] else node.inputs[0]
@@ -138,5 +154,5 @@ RULES: dict[str, list[Rule]] = {
     "reshape": [_same_type, _merge_reshape],
     "permute": [_merge_permute, _permute_as_reshape],
     "expand": [_same_type, _merge_expand],
-    "slice": [_merge_slice],
+    "slice": [_merge_slice, _slice_of_pad],
 }

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ...creation import arange
+from ...functions import attention as fused
 from ...functions.casting import in_low_precision
 from ...functions.linear import matmul
 from ...functions.pointwise import where
@@ -15,6 +16,9 @@ from ...tensor import Tensor
 from .dropout import dropout
 from .linear import linear
 from .padding import pad
+
+FEW = 8
+"""Queries below which attention is composed of products and a softmax."""
 
 
 def causal_mask(rows: int, columns: int) -> Tensor:
@@ -35,17 +39,11 @@ def _attention_weights(
     key: Tensor,
     attn_mask: Tensor | None,
     is_causal: bool,
-    scale: float | None,
+    scale: float,
 ) -> Tensor:
     """softmax(q k^T scale + mask) over the last axis."""
-    scale = 1 / math.sqrt(query.size(-1)) if scale is None else scale
     scores = matmul(query * scale, key.transpose(-2, -1))
     if is_causal:
-        if attn_mask is not None:
-            raise RuntimeError(
-                "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
-                "is_causal=True"
-            )
         allowed = causal_mask(query.size(-2), key.size(-2))
         return softmax(where(allowed, scores, -math.inf), -1)
     if attn_mask is None:
@@ -54,6 +52,14 @@ def _attention_weights(
         return masked_softmax(scores, attn_mask.bool())
     scores = scores + attn_mask.to(scores.dtype)
     return masked_softmax(scores, scores != -math.inf)
+
+
+def _fuses(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, drop: float, enable_gqa: bool
+) -> bool:
+    """Whether one kernel does it all. A few queries are faster as products of vectors."""
+    served = query.dim() < 3 or query.size(-3) == key.size(-3) or enable_gqa
+    return not drop and served and query.size(-2) >= FEW and fused.fits(query, key, value, mask)
 
 
 @in_low_precision
@@ -73,6 +79,14 @@ def scaled_dot_product_attention(
     A bool mask says what takes part; a float mask is added. With enable_gqa, heads of key and value
     (axis -3) are repeated for those of query.
     """
+    if is_causal and attn_mask is not None:
+        raise RuntimeError(
+            "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
+            "is_causal=True"
+        )
+    scale = 1 / math.sqrt(query.size(-1)) if scale is None else scale
+    if _fuses(query, key, value, attn_mask, dropout_p, enable_gqa):
+        return fused.attention(query, key, value, attn_mask, scale, is_causal)
     if enable_gqa:
         times = query.size(-3) // key.size(-3)
         key, value = key.repeat_interleave(times, -3), value.repeat_interleave(times, -3)
@@ -214,15 +228,18 @@ def multi_head_attention_forward(
         padding = padding.reshape(n, 1, 1, -1)
         mask = padding if mask is None else mask + padding
     drop = dropout_p if training else 0.0
-    weights = _attention_weights(heads_q, heads_k, mask, False, None)
-    shown = weights
-    weights = dropout(weights, drop, drop > 0)
-    y = matmul(weights, heads_v).permute(2, 0, 1, 3).reshape(length, n, size)
+    weights = None
+    if need_weights:
+        weights = _attention_weights(heads_q, heads_k, mask, False, 1 / math.sqrt(head))
+        y = matmul(dropout(weights, drop, drop > 0), heads_v)
+    else:
+        causal = is_causal and padding is None and not extra  # the mask is then that of the hint
+        mask = None if causal else mask
+        y = scaled_dot_product_attention(heads_q, heads_k, heads_v, mask, drop, causal)
+    y = y.permute(2, 0, 1, 3).reshape(length, n, size)
     y = linear(y, out_proj_weight, out_proj_bias)
     y = y if batched else y.squeeze(1)
-    if not need_weights:
+    if weights is None:
         return y, None
-    shown = weights if drop else shown
-    if average_attn_weights:
-        shown = shown.mean(1)
-    return y, shown if batched else shown.squeeze(0)
+    weights = weights.mean(1) if average_attn_weights else weights
+    return y, weights if batched else weights.squeeze(0)
