@@ -17,9 +17,6 @@ from .dropout import dropout
 from .linear import linear
 from .padding import pad
 
-FEW = 8
-"""Queries below which attention is composed of products and a softmax."""
-
 
 def causal_mask(rows: int, columns: int) -> Tensor:
     """True where a row may look: at columns up to its own number."""
@@ -57,9 +54,9 @@ def _attention_weights(
 def _fuses(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, drop: float, enable_gqa: bool
 ) -> bool:
-    """Whether one kernel does it all. A few queries are faster as products of vectors."""
+    """Whether one kernel does it all. A single query is faster as products of vectors."""
     served = query.dim() < 3 or query.size(-3) == key.size(-3) or enable_gqa
-    return not drop and served and query.size(-2) >= FEW and fused.fits(query, key, value, mask)
+    return not drop and served and query.size(-2) > 1 and fused.fits(query, key, value, mask)
 
 
 @in_low_precision
