@@ -429,8 +429,9 @@ class Dies(Dataset):
 
 
 def test_a_killed_worker_is_told():
-    with pytest.raises(RuntimeError, match=r"exited unexpectedly with signal SIGKILL"):
-        list(DataLoader(Dies(), num_workers=1))
+    words = "exited unexpectedly with signal SIGKILL, while reading sample 2 of the dataset"
+    with pytest.raises(RuntimeError, match=words):
+        list(DataLoader(Dies(), batch_size=2, num_workers=1))
 
 
 class Sleeps(Dataset):

@@ -5,17 +5,19 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from threading import get_ident, main_thread
 from typing import Any
 
 from .autograd.reverse import Link, cotangents
 from .functions._registry import method
-from .graph.node import LEAF, Node, recorder
+from .graph.node import LEAF, Node, let_threads_record, recorder
 from .ops import elementwise as ew
 from .ops import movement as mv
 from .ops.custom import identity
 from .tensor import NAMES, Target, Tensor, broadcast_to, number, wrap
 
 _names = itertools.count()
+_FIRST = main_thread().ident
 
 
 class _Mode:
@@ -36,6 +38,8 @@ class _Mode:
         return type(self)()
 
     def __enter__(self) -> Any:
+        if get_ident() != _FIRST:
+            let_threads_record()
         self.before = recorder.grad_enabled
         recorder.grad_enabled = self.enabled
         return self
@@ -92,6 +96,8 @@ class set_grad_enabled(_Mode):
     block."""
 
     def __init__(self, mode: bool) -> None:
+        if get_ident() != _FIRST:
+            let_threads_record()
         self.before = recorder.grad_enabled
         self.enabled = bool(mode)
         recorder.grad_enabled = self.enabled

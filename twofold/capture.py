@@ -121,21 +121,26 @@ class Captured:
             recorder.observer = None
         why = ""
         run: Run | None = None
-        if observation.broken is not None:
-            file, line, _ = observation.broken
-            why = f"a value is asked for within it ({file}:{line})"
-            variant.dynamic = True
-        else:
-            try:
-                if _is_kept([result]):
-                    raise _Unlike("a tensor that it makes is kept besides being returned")
-                run = _run_of(observation, inside, result, start)
-                variant.settled = variant.run is not None and run.same(variant.run)
-                if variant.settled:
-                    _overwrite(run)
-            except _Unlike as reason:
-                why = str(reason)
-        engine.flush()
+        with engine.alone():
+            if observation.broken is not None:
+                file, line, _ = observation.broken
+                why = f"a value is asked for within it ({file}:{line})"
+                variant.dynamic = True
+            elif (
+                recorder.epoch != observation.epoch
+            ):  # another thread ran a plan: nothing was learnt
+                variant.tries -= 1
+            else:
+                try:
+                    if _is_kept([result]):
+                        raise _Unlike("a tensor that it makes is kept besides being returned")
+                    run = _run_of(observation, inside, result, start)
+                    variant.settled = variant.run is not None and run.same(variant.run)
+                    if variant.settled:
+                        _overwrite(run)
+                except _Unlike as reason:
+                    why = str(reason)
+            engine.flush()
         inside.pass_on()
         variant.run = run
         if not variant.settled:

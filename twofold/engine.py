@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import sys
@@ -173,6 +174,11 @@ def realize(nodes: Sequence[Node]) -> None:
 
 
 _one_at_a_time = threading.RLock()
+
+
+def alone() -> contextlib.AbstractContextManager[object]:
+    """A block in which no other thread runs a plan, and so begins an epoch."""
+    return _one_at_a_time
 
 
 def _after_fork() -> None:

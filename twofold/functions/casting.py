@@ -53,6 +53,23 @@ def lower(x: Any) -> Any:
     return x if recorder.autocast is None else _as(x, recorder.autocast)
 
 
+def in_given_dtypes(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f, computed in the dtypes of its arguments also where `autocast` is on."""
+
+    @functools.wraps(f)
+    def apply(*args: Any) -> Any:
+        before = recorder.autocast
+        if before is None:
+            return f(*args)
+        recorder.autocast = None
+        try:
+            return f(*args)
+        finally:
+            recorder.autocast = before
+
+    return apply
+
+
 def in_low_precision(f: Callable[..., Any]) -> Callable[..., Any]:
     """f, computed in the dtype of `autocast` where that is on."""
 

@@ -12,7 +12,7 @@ from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..tensor import NAMES, Tensor, broadcast_to, number, wrap
 from ._registry import both, function, in_place, method
-from .casting import in_float32, in_low_precision, lowered
+from .casting import in_float32, in_given_dtypes, in_low_precision, lowered
 from .complex import conj
 
 
@@ -49,12 +49,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     tensor([11.])
     """
     if recorder.autocast is not None:
-        return lowered(matmul_as_given, input, other)
-    return matmul_as_given(input, other)
-
-
-def matmul_as_given(input: Tensor, other: Tensor) -> Tensor:
-    """`matmul` in the dtypes of its arguments, also within `autocast`."""
+        return lowered(matmul, input, other)
     a, b = input._node(), other._node()
     rank_a, rank_b = len(a.structure.shape), len(b.structure.shape)
     if rank_a == 2 and rank_b == 2 and a.structure.dtype is b.structure.dtype:
@@ -74,6 +69,10 @@ def matmul_as_given(input: Tensor, other: Tensor) -> Tensor:
     if rank_a == 1:
         shape = shape[:-1] if rank_b == 1 else (*shape[:-2], shape[-1])
     return wrap(mv.reshape(y, shape))
+
+
+matmul_as_given = in_given_dtypes(matmul)
+"""`matmul` in the dtypes of its arguments, also within `autocast`."""
 
 
 @method("__matmul__")

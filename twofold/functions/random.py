@@ -91,7 +91,44 @@ def _signed(seed: int) -> int:
     return seed - (1 << 64) if seed >> 63 else seed
 
 
-default_generator = Generator().manual_seed(67280421310721)
+class _DefaultGenerator(Generator):
+    """The process's generator; `stream_of_thread` gives a thread one of its own in its place."""
+
+    @property
+    def key(self) -> int:
+        return _streams.state[0]
+
+    @key.setter
+    def key(self, key: int) -> None:
+        _streams.state[0] = key
+
+    @property
+    def offset(self) -> int:
+        return _streams.state[1]
+
+    @offset.setter
+    def offset(self, offset: int) -> None:
+        _streams.state[1] = offset
+
+
+_process_state = [0, 0]
+
+
+class _Streams(threading.local):
+    def __init__(self) -> None:
+        self.state = _process_state
+
+
+_streams = _Streams()
+
+
+def stream_of_thread() -> None:
+    """From now on this thread draws from a stream of its own where no generator is named: what it
+    draws does not depend on what others do."""
+    _streams.state = [0, 0]
+
+
+default_generator = _DefaultGenerator().manual_seed(67280421310721)
 
 
 @function()

@@ -22,6 +22,8 @@ from ..errors import InternalError
 from .types import Type
 
 _TABLE_LIMIT = 200_000
+NEVER = 1 << 62
+"""A serial that no node reaches."""
 
 
 class OpLike(Protocol):
@@ -174,7 +176,8 @@ class Recorder:
         """Start a new epoch: leaves are numbered anew."""
         with _numbering:
             self.epoch += 1
-            self.flush_at = self.serial + config.current().pending_limit
+            if self.flush_at < NEVER:
+                self.flush_at = self.serial + config.current().pending_limit
             self.leaves = []
             self.pending = type(self.pending)()
         if len(self.table) > _TABLE_LIMIT:
@@ -182,9 +185,56 @@ class Recorder:
             self.types.clear()
 
 
+_MODES: dict[str, Any] = {
+    "grad_enabled": True, "autocast": None, "locate": False, "flush_at": NEVER, "observer": None,
+    "tracing": None, "site": None,
+}  # fmt: skip
+
+
+class _Modes(threading.local):
+    """What of a recorder is each thread's own: the first one's is what it was before there were
+    others."""
+
+    def __init__(self) -> None:
+        known = recorder.__dict__
+        if threading.current_thread() is threading.main_thread():
+            self.__dict__.update({name: known[name] for name in (*_MODES, "pending")})
+        else:
+            self.__dict__.update(_MODES, pending=type(known["pending"])())
+
+
+def _own(name: str) -> property:
+    def get(self: Recorder) -> Any:
+        return getattr(_modes, name)
+
+    def set_(self: Recorder, value: Any) -> None:
+        setattr(_modes, name, value)
+
+    return property(get, set_)
+
+
+class ThreadedRecorder(Recorder):
+    """A recorder in whose modes threads do not see each other. What they record is one graph: its
+    leaves are numbered together, but a thread runs what is pending of its own alone."""
+
+
+for _name in (*_MODES, "pending"):
+    setattr(ThreadedRecorder, _name, _own(_name))
+
+
+def let_threads_record() -> None:
+    """From now on each thread has modes of its own. A program of one thread does not pay for it: it
+    is called before another records."""
+    global _modes
+    if type(recorder) is Recorder:
+        _modes = _Modes()
+        recorder.__class__ = ThreadedRecorder
+
+
 LEAF = Leaf()
 PARAMETER = Parameter()
 recorder = Recorder()
+_modes: _Modes
 
 
 def leaf(value: Any, type_: Type, requires_grad: bool = False, scalar: bool = False) -> Node:
@@ -280,10 +330,12 @@ def _infer(op: Any, inputs: tuple[Node, ...], attrs: tuple, table_key: tuple) ->
 def refresh(node: Node) -> None:
     """Give `node`, made before the last flush, its key in this epoch."""
     rec = recorder
-    epoch = rec.epoch
     stack = [node]
     while stack:
         x = stack[-1]
+        # Another thread may begin an epoch, or give x its value and let go of its inputs, at any
+        # time: the inputs read before it had one are all of them.
+        epoch, inputs = rec.epoch, x.inputs
         if x.epoch == epoch:
             stack.pop()
             continue
@@ -291,17 +343,17 @@ def refresh(node: Node) -> None:
             stack.pop()
             _number(x)
             continue
-        if not x.inputs:  # a constant, which depends on no leaf: its key stays
+        if not inputs:  # a constant, which depends on no leaf: its key stays
             stack.pop()
             x.epoch = epoch
             continue
-        late = [i for i in x.inputs if i.epoch != epoch]
+        late = [i for i in inputs if i.epoch != epoch]
         if late:
             stack.extend(late)
             continue
         stack.pop()
         old = x.structure
-        table_key = (old.op, old.attrs, old.requires_grad, *[i.key for i in x.inputs])
+        table_key = (old.op, old.attrs, old.requires_grad, *[i.key for i in inputs])
         found = rec.table.get(table_key)
         if found is None or found.requires_grad != old.requires_grad:
             found = Structure(old.op, old.attrs, old.type, old.requires_grad)
@@ -318,6 +370,8 @@ def _number(node: Node) -> None:
     s = node.structure
     scalar = s.op is LEAF and s.attrs[0]
     with _numbering:
+        if node.epoch == rec.epoch:  # another thread was first
+            return
         table_key = (len(rec.leaves), s.shape, s.dtype, s.type.device, s.requires_grad, scalar)
         found = rec.table.get(table_key)
         if found is None:

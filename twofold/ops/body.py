@@ -7,13 +7,14 @@ A body is a graph over parameters, which have no value. `trace` records one by c
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 from weakref import ref
 
 from ..errors import InternalError
-from ..graph.node import PARAMETER, Node, is_given, parameter, postorder, recorder
+from ..graph.node import NEVER, PARAMETER, Node, is_given, parameter, postorder, recorder
 from ..graph.node import make as make_node
 from ..graph.text import Graph
 from ..graph.types import Type
@@ -77,25 +78,30 @@ def interned(body: Body) -> Body:
     return found
 
 
-class recording:
+class _Recording(threading.local):
     """Recording of a body, a context manager: gradients are recorded, and nothing is run.
 
     `depth` says how many are being recorded, one within the other; nodes up to the serial `since`
-    are outside of the innermost.
+    are outside of the innermost. Threads record apart.
     """
 
-    depth = 0
-    since = 0
+    def __init__(self) -> None:
+        self.depth = 0
+        self.since = 0
+        self._before: list[tuple[bool, int, int]] = []
 
     def __enter__(self) -> None:
-        self.before = (recorder.grad_enabled, recorder.flush_at, recording.since)
-        recorder.grad_enabled, recorder.flush_at = True, 1 << 62
-        recording.since = recorder.serial
-        recording.depth += 1
+        self._before.append((recorder.grad_enabled, recorder.flush_at, self.since))
+        recorder.grad_enabled, recorder.flush_at = True, NEVER
+        self.since = recorder.serial
+        self.depth += 1
 
     def __exit__(self, *details: object) -> None:
-        recording.depth -= 1
-        recorder.grad_enabled, recorder.flush_at, recording.since = self.before
+        self.depth -= 1
+        recorder.grad_enabled, recorder.flush_at, self.since = self._before.pop()
+
+
+recording = _Recording()
 
 
 def trace(
@@ -103,7 +109,7 @@ def trace(
 ) -> tuple[Body, list[Node]]:
     """The body of `function`, called with parameters of `types`, and the nodes outside of it that
     it reads: further parameters stand for these."""
-    with recording():
+    with recording:
         parameters = [parameter(recording.depth, i, t) for i, t in enumerate(types)]
         outputs = list(function(parameters))
         inside = _depending(outputs, parameters, recording.since)

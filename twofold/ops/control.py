@@ -180,7 +180,7 @@ class Loop(Op):
         (text, types, used), *rest = attrs
         graph = parse(text, registry)
         names = {d.name: d for d in dtypes.ALL}
-        with recording():
+        with recording:
             parameters = [
                 parameter(recording.depth, i, Type(tuple(shape), names[dtype]))
                 for i, (dtype, shape) in enumerate(types)
@@ -370,7 +370,7 @@ def _of_all_steps(
     outputs = body.outputs[: len(body.outputs) - saved]
     products = body.outputs[len(body.outputs) - saved :]
     real = [*given, *rest]
-    with recording():
+    with recording:
         stand_ins = [parameter(recording.depth, i, x.type) for i, x in enumerate(real)]
         env = {id(p): q for p, q in zip(body.parameters, stand_ins)}
         batched = {id(p) for p in body.parameters[:n]}

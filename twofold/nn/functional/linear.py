@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...autograd_api import no_grad
 from ...creation import arange
 from ...functions.casting import lowered
-from ...functions.linear import matmul_as_given
+from ...functions.linear import matmul, matmul_as_given
 from ...functions.pointwise import where
 from ...graph.node import recorder
 from ...tensor import NAMES, Tensor
@@ -28,7 +28,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             "mat1 and mat2 must have the same dtype, but got "
             f"{NAMES[input.dtype]} and {NAMES[weight.dtype]}"
         )
-    y = matmul_as_given(input, weight.t())
+    y = matmul(input, weight.t())
     return y if bias is None else y + bias
 
 

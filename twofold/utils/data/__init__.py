@@ -12,6 +12,7 @@ from .dataset import (
     random_split,
 )
 from .distributed import DistributedSampler
+from .job import WorkerInfo, get_worker_info
 from .loader import DataLoader
 from .packed import PackedList
 from .sampler import (
@@ -22,4 +23,3 @@ from .sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
-from .workers import WorkerInfo, get_worker_info

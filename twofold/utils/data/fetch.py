@@ -24,8 +24,10 @@ def fail(error: Exception, where: str) -> NoReturn:
     raise error
 
 
-def fetch(dataset: Any, indices: Any, collate: Collate) -> Any:
-    """The batch of these indices; of one index, that sample. Errors carry a note with the index."""
+def fetch(dataset: Any, indices: Any, collate: Collate, at: Any) -> Any:
+    """The batch of these indices; of one index, that sample. Errors carry a note with the index;
+    `at[1]` is the place in the batch of the sample that is being read, -1 for all."""
+    at[1] = -1
     if not isinstance(indices, list):
         return collate(_sample(dataset, indices))
     whole = getattr(dataset, "get_batch", None) if collate is default_collate else None
@@ -37,10 +39,13 @@ def fetch(dataset: Any, indices: Any, collate: Collate) -> Any:
         else:
             samples = None
     except Exception as error:
-        fail(error, f"while reading the samples {_shown(indices)} of the dataset")
+        fail(error, f"while reading the samples {shown(indices)} of the dataset")
     if samples is None:
-        samples = [_sample(dataset, i) for i in indices]
-    return _together(samples, collate, f"the samples {_shown(indices)} of the dataset")
+        samples = []
+        for at[1], i in enumerate(indices):
+            samples.append(_sample(dataset, i))
+        at[1] = -1
+    return _together(samples, collate, f"the samples {shown(indices)} of the dataset")
 
 
 class StreamReader:
@@ -86,10 +91,10 @@ def _together(samples: Any, collate: Collate, where: str) -> Any:
         fail(error, f"while putting together {where}")
 
 
-def _shown(indices: Sequence[Any]) -> str:
+def shown(indices: Sequence[Any]) -> str:
     """The indices, or the first few of many.
 
-    >>> _shown([1, 2]), _shown(range(100))
+    >>> shown([1, 2]), shown(range(100))
     ('[1, 2]', '[0, 1, 2, 3, 4, 5, 6, 7, ...]')
     """
     few = ", ".join(str(i) for i in itertools.islice(indices, 8))

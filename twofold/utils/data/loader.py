@@ -11,9 +11,11 @@ from ...functions.random import Generator
 from .collate import default_collate, default_convert
 from .dataset import IterableDataset
 from .fetch import EndOfStream
+from .job import Job
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
 from .streams import Stream, draw_seed
-from .workers import Job, Workers
+from .threads import Threads
+from .workers import Workers
 
 T = TypeVar("T", covariant=True)
 
@@ -24,7 +26,10 @@ class DataLoader(Generic[T]):
     One seed is drawn from `generator` (by default Twofold's own) at each start of an epoch; the
     order and all that is random in reading follow from it. Batches are the same for any number of
     workers. With `num_workers=0` the calling thread reads; else that many processes read up to
-    `prefetch_factor` batches each ahead. An `IterableDataset` is read by one worker.
+    `prefetch_factor` batches each ahead, or that many threads with
+    `multiprocessing_context="thread"`: these share the data set's memory, copy no batch and start
+    at once, and read at the same time while files, decoders or NumPy work. An `IterableDataset` is
+    read by one worker.
 
     `state_dict` tells the position, also amid an epoch, and `load_state_dict` takes it up: the next
     iteration gives the batches that had not been given.
@@ -112,7 +117,7 @@ class DataLoader(Generic[T]):
         self.persistent_workers = persistent_workers
         self.in_order = in_order
         self._streamed = streamed
-        self._workers: Workers | None = None
+        self._workers: Workers | Threads | None = None
         self._position: _Epoch | None = None
         self._resume: Mapping[str, Any] | None = None
 
@@ -186,14 +191,16 @@ class DataLoader(Generic[T]):
     def _job(self) -> Job:
         return Job(self.dataset, self.collate_fn, self._streamed, self.batch_size, self.drop_last)
 
-    def _take_workers(self, seed: int) -> Workers:
+    def _take_workers(self, seed: int) -> Workers | Threads:
         if self._workers is not None:
             return self._workers
         count = 1 if self._streamed else self.num_workers
-        workers = Workers(
-            self._job(), count, self.multiprocessing_context, seed, self.worker_init_fn,
-            self.timeout,
-        )  # fmt: skip
+        how, init = self.multiprocessing_context, self.worker_init_fn
+        workers: Workers | Threads
+        if how == "thread":
+            workers = Threads(self._job(), count, seed, init, self.timeout)
+        else:
+            workers = Workers(self._job(), count, how, seed, init, self.timeout)
         if self.persistent_workers:
             self._workers = workers
         return workers
@@ -214,7 +221,7 @@ class _Epoch(Iterator[Any]):
         self.order_state = self._order_generator(None if given is None else given["order"])
         self.order_stream = Stream(self.seed, 0)
         self.job = loader._job()
-        self.workers: Workers | None = None
+        self.workers: Workers | Threads | None = None
         self.reader = None
         if loader.num_workers:
             self.workers = loader._take_workers(self.seed)
@@ -293,8 +300,8 @@ class _Epoch(Iterator[Any]):
         self.stream_state = self.job.position()
         return batch
 
-    def _receive(self, workers: Workers) -> Any:
-        ahead = (self.loader.prefetch_factor or 1) * len(workers.pipes)
+    def _receive(self, workers: Workers | Threads) -> Any:
+        ahead = (self.loader.prefetch_factor or 1) * workers.count
         while self.asked < self.position + ahead:
             try:
                 indices = self._next_indices()

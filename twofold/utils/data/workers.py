@@ -19,70 +19,16 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any
 
 from ... import config
-from .fetch import Collate, EndOfStream, StreamReader, fetch
+from .fetch import EndOfStream, StreamReader, shown
+from .job import Job, WorkerInfo, set_worker_info
 from .streams import Stream
 
 _PARENT_CHECK_SECONDS = 2.0
 _GOODBYE_SECONDS = 0.5
-
-
-@dataclass
-class WorkerInfo:
-    """What `get_worker_info` tells in a worker: its number, how many there are, the seed of the
-    epoch, and the worker's copy of the data set."""
-
-    id: int
-    num_workers: int
-    seed: int
-    dataset: Any
-
-
-_info: list[WorkerInfo | None] = [None]
-
-
-def get_worker_info() -> WorkerInfo | None:
-    """The worker that this process is; None in the main process."""
-    return _info[0]
-
-
-@dataclass
-class Job:
-    """What a loader reads: batches of `dataset` by index or, if `streamed`, as they come."""
-
-    dataset: Any
-    collate: Collate
-    streamed: bool
-    batch_size: int | None
-    drop_last: bool
-
-    def open(self, skip: int, state: Any) -> StreamReader:
-        """A reader of the stream that stands behind `skip` batches, or at a state of the
-        dataset."""
-        if state is not None:
-            self.dataset.load_state_dict(state)
-        reader = StreamReader(self.dataset, self.batch_size, self.drop_last, self.collate)
-        if state is None:
-            reader.skip(skip)
-        return reader
-
-    def read(self, seed: int, number: int, indices: Any, reader: StreamReader | None) -> Any:
-        """Batch `number` of an epoch, with its own random stream. EndOfStream after the last."""
-        with Stream(seed, number + 1):
-            return fetch(self.dataset, indices, self.collate) if reader is None else reader.read()
-
-    def position(self) -> Any:
-        """Where a stream stands, if its dataset can tell."""
-        return self.dataset.state_dict() if self.streamed and is_stateful(self.dataset) else None
-
-
-def is_stateful(dataset: Any) -> bool:
-    """Whether a dataset's position can be read and set."""
-    return hasattr(dataset, "state_dict") and hasattr(dataset, "load_state_dict")
 
 
 def _packed(error: BaseException, worker: int) -> bytes:
@@ -106,11 +52,14 @@ def _raise_packed(packed: bytes) -> None:
     raise error
 
 
-def _serve(pipe: connection.Connection, job: Job, info: WorkerInfo, init: Any, parent: int) -> None:
+def _serve(
+    pipe: connection.Connection, job: Job, at: Any, info: WorkerInfo, init: Any, parent: int
+) -> None:
     """The life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     config.update(threads=1)
-    _info[0] = info
+    set_worker_info(info)
+    job.at = at
     reader: StreamReader | None = None
     seed = info.seed
     trouble: BaseException | None = None
@@ -219,10 +168,12 @@ class Workers:
         if method is None or isinstance(method, str):
             kinds = multiprocessing.get_all_start_methods()
             context = multiprocessing.get_context(method or ("fork" if "fork" in kinds else None))
-        self.job, self.timeout = job, timeout
+        self.job, self.count, self.timeout = job, count, timeout
         self.epoch = 0
         self.done: dict[int, tuple[str, bytes, list[bytes]]] = {}
         self.owner: dict[int, int] = {}
+        self.indices: dict[int, Any] = {}
+        self.at = [context.RawArray("q", 2) for _ in range(count)]
         self.results: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.pipes: list[connection.Connection] = []
         self.processes: list[Any] = []
@@ -232,7 +183,7 @@ class Workers:
             info = WorkerInfo(i, count, seed, job.dataset)
             process = context.Process(
                 target=_worker,
-                args=(theirs, others, job, info, init, os.getpid()),
+                args=(theirs, others, job, self.at[i], info, init, os.getpid()),
                 name=f"twofold-loader-{i}",
                 daemon=True,
             )
@@ -256,6 +207,7 @@ class Workers:
         self.epoch += 1
         self.done.clear()
         self.owner.clear()
+        self.indices.clear()
         for i in range(len(self.pipes)):
             self._send(i, ("start", self.epoch, seed, skip, state))
 
@@ -265,7 +217,7 @@ class Workers:
         for worker in self.owner.values():
             load[worker] += 1
         worker = load.index(min(load))
-        self.owner[number] = worker
+        self.owner[number], self.indices[number] = worker, indices
         self._send(worker, ("read", self.epoch, number, indices))
 
     def take(self, number: int) -> tuple[Any, Any]:
@@ -282,6 +234,7 @@ class Workers:
             if epoch == self.epoch:
                 self.done[at] = (kind, data, parts)
                 self.owner.pop(at, None)
+                self.indices.pop(at, None)
         kind, data, parts = self.done.pop(number)
         if kind == "end":
             raise EndOfStream
@@ -301,6 +254,21 @@ class Workers:
         code = process.exitcode
         how = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
         raise RuntimeError(
-            f"DataLoader worker (pid {process.pid}) exited unexpectedly with {how}; "
-            "try num_workers=0 to see its error, or fewer workers if memory ran out"
+            f"DataLoader worker (pid {process.pid}) exited unexpectedly with {how}"
+            f"{self._reading(worker)}; try num_workers=0 to see its error, or fewer workers if "
+            "memory ran out"
         )
+
+    def _reading(self, worker: int) -> str:
+        """What a worker is reading, in words; nothing if it has no task."""
+        number, place = self.at[worker]
+        if self.owner.get(number) != worker:
+            return ""
+        indices = self.indices[number]
+        if indices is None:
+            return f", while reading batch {number} of the stream"
+        if not isinstance(indices, list):
+            return f", while reading sample {indices!r} of the dataset"
+        if place < 0:
+            return f", while reading the samples {shown(indices)} of the dataset"
+        return f", while reading sample {indices[place]!r} of the dataset"
