@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+from ..graph.node import is_ours
 from ..tensor import Tensor
 
 functions: dict[str, Callable[..., Any]] = {}
@@ -60,12 +62,49 @@ def in_place(f: Callable[..., Any], name: str) -> Callable[..., Tensor]:
     return apply
 
 
+def not_a_tensor(
+    error: AttributeError, f: Callable[..., Any], args: tuple, kwargs: dict[str, Any]
+) -> TypeError | None:
+    """PyTorch's error for an argument of f that is no tensor, if it is what lacks an attribute that
+    Twofold's own code asked for."""
+    trace, name = error.__traceback__, getattr(f, "__name__", type(f).__name__)
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or not is_ours(trace.tb_frame) or isinstance(error.obj, Tensor):
+        return None
+    kind = type(error.obj)
+    got = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    given = [*enumerate(args), *kwargs.items()]
+    for k, value in given:
+        if value is error.obj:
+            names = list(inspect.signature(f).parameters)
+            if isinstance(k, int) and k < len(names):
+                return TypeError(
+                    f"{name}(): argument '{names[k]}' (position {k + 1}) must be Tensor, not "
+                    f"{got}; try twofold.tensor(...)"
+                )
+            return TypeError(f"{name}(): argument {k!r} must be Tensor, not {got}")
+        if isinstance(value, (list, tuple)):
+            for j, part in enumerate(value):
+                if part is error.obj:
+                    return TypeError(
+                        f"expected Tensor as element {j} in argument {k} of {name}, but got {got}"
+                    )
+    return None
+
+
 def with_out(f: Callable[..., Any]) -> Callable[..., Any]:
     """`f` with `out=`: a tensor, or a tuple of them, that the result is written to."""
 
     @functools.wraps(f)
     def apply(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        result = f(*args, **kwargs)
+        try:
+            result = f(*args, **kwargs)
+        except AttributeError as error:
+            wrong = not_a_tensor(error, f, args, kwargs)
+            if wrong is None:
+                raise
+            raise wrong from None
         if out is None:
             return result
         if isinstance(out, Tensor):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Protocol
 
@@ -403,14 +403,24 @@ def is_ours(frame: FrameType) -> bool:
     return frame.f_globals.get("__name__", "").startswith(_PACKAGE + ".")
 
 
+def _named(innermost: FrameType, name: str) -> str:
+    return name
+
+
+describe_call: Callable[[FrameType, str], str] = _named
+"""From the frame that makes a node, and the name of the user's function, what an error is to call
+the place (`nn` names the modules that are being called)."""
+
+
 def user_location() -> tuple[str, int, str] | None:
     """File, line and function of the nearest caller outside Twofold."""
     if recorder.site is not None:
         return recorder.site
-    frame = sys._getframe(1)
+    innermost = frame = sys._getframe(1)
     while frame is not None:
         if not is_ours(frame):
-            return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+            code = frame.f_code
+            return code.co_filename, frame.f_lineno, describe_call(innermost, code.co_name)
         frame = frame.f_back  # type: ignore[assignment]
     return None
 

@@ -17,7 +17,7 @@ from ...tensor import Device, Tensor
 from ..hooks import BackwardHooks, RemovableHandle, add_hook
 from ..parameter import Buffer, Parameter, is_lazy
 from . import state
-from .locate import locate
+from .locate import locate, note_modules
 
 M = TypeVar("M", bound="Module")
 
@@ -140,13 +140,17 @@ class Module:
             try:
                 return self.forward(*args, **kwargs)
             except Exception as error:
-                locate(error, self, args, kwargs)
-                raise
+                placed = locate(error, self, args, kwargs)
+                if placed is error:
+                    raise
+                raise placed from None
         try:
             return self._call_with_hooks(args, kwargs)
         except Exception as error:
-            locate(error, self, args, kwargs)
-            raise
+            placed = locate(error, self, args, kwargs)
+            if placed is error:
+                raise
+            raise placed from None
 
     def _call_with_hooks(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         for key, hook in [*_global_forward_pre_hooks.items(), *self._forward_pre_hooks.items()]:
@@ -747,3 +751,6 @@ def _type_name(value: Any) -> str:
         name = "FloatTensor" if kind is Tensor else kind.__name__
         return f"{module}.{name}"
     return kind.__name__ if module == "builtins" else f"{module}.{kind.__name__}"
+
+
+note_modules(Module.__call__.__code__)
