@@ -57,6 +57,11 @@ class _InModules(str):
 
     calls: tuple[weakref.ref[Any], ...]
 
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other) is True and self.calls == getattr(other, "calls", None)
+
+    __hash__ = str.__hash__
+
     def __format__(self, spec: str) -> str:
         modules = [m for m in (call() for call in self.calls) if m is not None]
         if not modules:
