@@ -16,6 +16,14 @@ NAMES = ("attn_norm", "qkv", "attn_out", "mlp_norm", "up", "down")
 """A block's weights, in order."""
 
 
+def _sizes(layers: int, heads: int, width: int, tokens: int, batch: int) -> dict[str, int]:
+    """Of a case; 65 characters are told apart."""
+    return {
+        "layers": layers, "heads": heads, "width": width, "tokens": tokens, "batch": batch,
+        "words": 65,
+    }  # fmt: skip
+
+
 def _arrays(layers: int, width: int, tokens: int, batch: int, words: int, **_: int) -> Any:
     """Weights by name, each (out, in) as PyTorch stores them, then token numbers in and out."""
     rng = np.random.default_rng(0)
@@ -148,12 +156,8 @@ add(
         "gpt",
         "a training step of a GPT on characters, with clipped gradients and AdamW",
         {
-            "6 x 384, 8 x 256 tokens": dict(
-                layers=6, heads=6, width=384, tokens=256, batch=8, words=65
-            ),
-            "4 x 128, 12 x 64 tokens": dict(
-                layers=4, heads=4, width=128, tokens=64, batch=12, words=65
-            ),
+            "6 x 384, 8 x 256 tokens": _sizes(6, 6, 384, 256, 8),
+            "4 x 128, 12 x 64 tokens": _sizes(4, 4, 128, 64, 12),
         },
         _gpt,
         _gpt_jax,
