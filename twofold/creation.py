@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import dtypes, engine
+from .devices import usable
 from .dtypes import DType
 from .functions._registry import function, method
 from .functions.shape import shape_args
@@ -16,12 +17,12 @@ from .graph.node import Node
 from .ops import elementwise as ew
 from .ops import movement as mv
 from .ops.scalar_numpy import to_stored
-from .tensor import Device, Tensor, broadcast_to, number, wrap
+from .tensor import Tensor, broadcast_to, number, wrap
 
 
 def _finish(node: Node, requires_grad: bool, device: Any) -> Tensor:
     if device is not None:
-        Device(device)
+        usable(device)
     result = wrap(node)
     return result.requires_grad_() if requires_grad else result
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from .creation import from_numpy
+from .devices import usable
 from .functions._registry import function, method
-from .tensor import Device, Tensor
+from .tensor import Tensor
 
 
 @method("__dlpack__")
@@ -41,7 +42,7 @@ def to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
     """This tensor on a device, as the array API standard calls it."""
     if stream is not None:
         raise RuntimeError(f"[to_device] the CPU has no streams; got {stream!r}")
-    Device(device)
+    usable(device)
     return self
 
 
@@ -59,7 +60,7 @@ def from_dlpack(source: Any, *, device: Any = None, copy: bool | None = None) ->
     [3.0, 0.0]
     """
     if device is not None:
-        Device(device)
+        usable(device)
     array = np.from_dlpack(source)
     if copy is False and not array.flags.writeable:
         raise BufferError("[from_dlpack] memory that must not be written needs a copy")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import config, dtypes
+from .devices import usable
 from .dtypes import DType, category
 from .functions._registry import function, functions, method
 from .functions.random import default_generator
@@ -154,7 +155,7 @@ def get_default_device() -> Device:
 @function("set_default_device")
 def set_default_device(device: Any) -> None:
     """The device of new tensors, of which there is one. RuntimeError for others."""
-    _state["device"] = Device("cpu" if device is None else device)
+    _state["device"] = usable("cpu" if device is None else device)
 
 
 _TYPES = {f"{name}Tensor": dtype for dtype, name in NAMES.items()}
@@ -187,7 +188,7 @@ def _with_hints(f: Callable[..., Any]) -> Callable[..., Any]:
         if layout is not None and layout is not strided:
             raise RuntimeError(f"[{f.__name__}] makes strided tensors; got layout={layout}")
         if device is not None:
-            Device(device)
+            usable(device)
         result = f(*args, **kwargs)
         return result.requires_grad_() if requires_grad else result
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from . import dtypes, engine, windows
 from .autograd.reverse import grad_mode
+from .devices import Device
 from .dtypes import DType
 from .errors import InternalError
 from .graph.node import LEAF, Node, leaf, make, recorder
@@ -50,37 +51,6 @@ class Size(tuple[int, ...]):
 
     def __repr__(self) -> str:
         return f"twofold.Size({list(self)})"
-
-
-class Device:
-    """Where a tensor lies: a kind and, for kinds with several, an index.
-
-    >>> Device("cpu") == Device("cpu", 0)
-    True
-    """
-
-    __slots__ = ("index", "type")
-
-    def __init__(self, type: str | Device = "cpu", index: int | None = None) -> None:
-        name = str(type)
-        kind, _, number = name.partition(":")
-        if kind != "cpu":
-            raise RuntimeError(f"[device] this build has the device 'cpu' only; got {name!r}")
-        self.type: str = kind
-        self.index: int | None = int(number) if number else index
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Device) and other.type == self.type
-
-    def __hash__(self) -> int:
-        return hash(self.type)
-
-    def __str__(self) -> str:
-        return self.type if self.index is None else f"{self.type}:{self.index}"
-
-    def __repr__(self) -> str:
-        index = "" if self.index is None else f", index={self.index}"
-        return f"device(type='{self.type}'{index})"
 
 
 _CPU = Device("cpu")

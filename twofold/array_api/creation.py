@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from .. import creation, dtypes, interchange
+from ..devices import usable
 from ..dtypes import DType
 from ..errors import message
-from ..tensor import Device, Tensor
+from ..tensor import Tensor
 
 
 def _checked(device: Any) -> None:
     if device is not None:
-        Device(device)
+        usable(device)
 
 
 def asarray(

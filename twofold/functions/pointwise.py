@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import dtypes, engine
+from ..devices import usable
 from ..dtypes import DType
 from ..graph.node import Node, make
 from ..ops import elementwise as ew
@@ -418,7 +419,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         elif isinstance(arg, (str, Device)):
             device = arg
     if device is not None:
-        Device(device)
+        usable(device)
     return converted(self, self.dtype if dtype is None else dtype, copy)
 
 

@@ -17,6 +17,7 @@ from weakref import WeakSet
 import numpy as np
 
 from .. import dtypes, engine
+from ..devices import usable
 from ..dtypes import DType
 from ..graph.node import Node, leaf, make, recorder
 from ..graph.types import Type
@@ -27,7 +28,7 @@ from ..ops import philox
 from ..ops import sort as st
 from ..ops.reduce import ANY
 from ..ops.scan import CUMSUM
-from ..tensor import Device, Tensor, broadcast_to, number, wrap
+from ..tensor import Tensor, broadcast_to, number, wrap
 from ._registry import both, function, method
 from .complex import view_as_real
 from .shape import shape_args
@@ -44,7 +45,7 @@ class Generator:
     """
 
     def __init__(self, device: Any = "cpu") -> None:
-        self.device = Device(device)
+        self.device = usable(device)
         self.key = 0
         self.offset = 0
 
@@ -267,7 +268,7 @@ def integer_node(
 
 def _finish(node: Node, requires_grad: bool, device: Any) -> Tensor:
     if device is not None:
-        Device(device)
+        usable(device)
     result = wrap(node)
     return result.requires_grad_() if requires_grad else result
 

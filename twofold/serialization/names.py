@@ -201,9 +201,8 @@ def _device(kind: Any, index: Any = None) -> Any:
         raise FormatError("[load] a device is a kind and a number")
     try:
         return Device(kind, index)
-    except RuntimeError:
-        # A note of where values lay, on a machine that has that device not.
-        return kind if index is None else f"{kind}:{index}"
+    except RuntimeError as error:
+        raise FormatError(f"[load] {error}") from None
 
 
 def _layout(name: Any) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, engine, windows
+from ..devices import usable
 from ..dtypes import DType
 from ..graph.node import leaf
 from ..graph.types import Type
@@ -95,7 +96,7 @@ class FileStorage(Inert):
 
     def cuda(self, device: Any = None, non_blocking: bool = False) -> FileStorage:
         """RuntimeError: there is no such device."""
-        Device("cuda")
+        usable("cuda")
         return self
 
     def __repr__(self) -> str:
@@ -248,7 +249,7 @@ def check_location(storage: FileStorage, map_location: Any) -> None:
     if location in ("", None):
         return
     try:
-        Device(location)
+        usable(location)
     except RuntimeError as error:
         raise RuntimeError(
             f"[load] a tensor was saved on {str(location)!r}, which is not there; {error}; try "

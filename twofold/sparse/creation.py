@@ -6,10 +6,11 @@ from itertools import pairwise
 from typing import Any
 
 from ..creation import as_tensor
+from ..devices import usable
 from ..dtypes import int64
 from ..functions._registry import functions, method
 from ..settings import sparse_csr
-from ..tensor import Device, Tensor
+from ..tensor import Tensor
 from .tensors import COOTensor, CSRTensor, _to_coo, mm, require_layout
 
 
@@ -96,7 +97,7 @@ def sparse_csr_tensor(
 def _require_here(device: Any) -> None:
     """RuntimeError for a device that is not there."""
     if device is not None:
-        Device(device)
+        usable(device)
 
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("checkpoint", "data"):
+    if name in ("checkpoint", "data", "tensorboard"):
         return importlib.import_module(f"{__name__}.{name}")
     if name == "register_einops":
         return importlib.import_module(f"{__name__}.einops_backend").register_einops

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ...autograd_api import is_grad_enabled, no_grad
 from ...capture import compile
+from ...devices import usable
 from ...dtypes import DType
 from ...functions.pointwise import converted
 from ...graph.modes import modes
@@ -628,7 +629,7 @@ class Module:
             elif isinstance(arg, (str, Device)):
                 device = arg
         if device is not None:
-            Device(device)
+            usable(device)
         if dtype is None:
             return self
         if not dtype.is_floating_point:
@@ -667,12 +668,12 @@ class Module:
 
     def cuda(self: M, device: Any = None) -> M:
         """RuntimeError: there is no GPU here."""
-        Device("cuda")
+        usable("cuda")
         return self
 
     def to_empty(self: M, *, device: Any = None, recurse: bool = True) -> M:
         """This module on a device, its values not kept."""
-        Device(device or "cpu")
+        usable(device or "cpu")
         return self
 
     def share_memory(self: M) -> M:
