@@ -138,6 +138,8 @@ def test_samplers():
     assert len(list(RandomSampler(range(4), num_samples=10))) == 10
     drawn = list(RandomSampler(range(4), replacement=True, num_samples=50))
     assert len(drawn) == 50 and set(drawn) <= {0, 1, 2, 3}
+    endless = iter(RandomSampler(range(4), replacement=True, num_samples=10**10))
+    assert {next(endless) for _ in range(600)} == {0, 1, 2, 3}
     assert sorted(SubsetRandomSampler([4, 7, 9])) == [4, 7, 9]
     assert set(WeightedRandomSampler([0.0, 1.0, 0.0, 2.0], 40)) == {1, 3}
     assert sorted(WeightedRandomSampler([1.0, 1.0, 1.0], 3, replacement=False)) == [0, 1, 2]

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent / "twofold"
 
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("abi", "config", "dtypes", "errors", "machine", "missing_names", "trace"),
+    ("abi", "config", "devices", "dtypes", "errors", "machine", "missing_names", "trace"),
     ("graph",),
     ("ops",),
     ("autograd", "passes"),
@@ -19,8 +19,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("codegen",),
     ("engine",),
     (
-        "anomaly", "autograd_api", "autograd_function", "capture", "creation", "custom_function",
-        "explanation", "functional", "functions", "gradcheck", "indexing", "interchange",
+        "anomaly", "at_once", "autograd_api", "autograd_function", "capture", "creation",
+        "custom_function", "explanation", "functional", "functions", "gradcheck", "indexing", "interchange",
         "printing", "random", "replay", "settings", "tensor", "windows",
     ),
     ("amp", "fft", "linalg", "nn", "signal", "special", "sparse", "utils"),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import dtypes, engine, windows
+from .at_once import written
 from .autograd.reverse import grad_mode
 from .devices import Device
 from .dtypes import DType
@@ -205,9 +206,13 @@ class Tensor:
         if not s.requires_grad:
             if cut and value.structure.requires_grad:
                 value = ew.detach(value)
-            new = windows.write(base, window, value) if window else value
-            if _is_leaf_node(new):
-                new = custom.identity(new)
+            at_once = written(base, window, value) if window else None
+            if at_once is not None:
+                new = at_once
+            else:
+                new = windows.write(base, window, value) if window else value
+                if _is_leaf_node(new):
+                    new = custom.identity(new)
         else:
             is_leaf = _is_leaf_node(base)
             if not cut:

@@ -10,8 +10,12 @@ from ... import dtypes
 from ...creation import as_tensor
 from ...functions.random import Generator, multinomial, randint, randperm
 from ...tensor import Tensor
+from .streams import draw_seed
 
 T = TypeVar("T", covariant=True)
+
+AT_ONCE = 256
+"""Draws with replacement that are made together: there may be more than memory holds."""
 
 
 class Sampler(Generic[T]):
@@ -42,7 +46,7 @@ class RandomSampler(Sampler[int]):
     """A new random order each time; with `replacement`, independent draws.
 
     `num_samples` is the number of draws, the whole data set by default. Without a generator, the
-    default one is used.
+    default one is used; it gives independent draws the seed of a stream of their own.
 
     >>> sorted(RandomSampler("abc"))
     [0, 1, 2]
@@ -77,7 +81,10 @@ class RandomSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         n, left = len(self.data_source), self.num_samples
         if self.replacement:
-            yield from randint(n, (left,), generator=self.generator).tolist()
+            stream = self.generator or Generator().manual_seed(draw_seed(None))
+            while left > 0:
+                yield from randint(n, (min(left, AT_ONCE),), generator=stream).tolist()
+                left -= AT_ONCE
             return
         while left > 0:
             order = randperm(n, generator=self.generator).tolist()
