@@ -35,6 +35,21 @@ def _root_correction(group: Record, state: Record) -> float:
     return math.sqrt(_correction(group, state))
 
 
+def _share_of_new(group: Record, state: Record) -> float:
+    """1 - beta1."""
+    return 1 - number_of(group["betas"][0])
+
+
+def _share_of_old_square(group: Record, state: Record) -> float:
+    """beta2."""
+    return number_of(group["betas"][1])
+
+
+def _share_of_new_square(group: Record, state: Record) -> float:
+    """1 - beta2."""
+    return 1 - number_of(group["betas"][1])
+
+
 # lr m' / (sqrt(v') + eps) with both corrections in the numbers, for one division an element.
 
 
@@ -53,7 +68,6 @@ def _means(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The parameter and the gradient with the weight decay in one of them, and the running means
     of the gradient and of its square, brought up to date."""
-    beta1, beta2 = (number_of(b) for b in group["betas"])
     decay = number_of(group["weight_decay"])
     value = p
     if decay and group["decoupled_weight_decay"]:
@@ -61,8 +75,12 @@ def _means(
     else:
         grad = decayed(grad, p, decay)
     m, v = state["exp_avg"], state["exp_avg_sq"]
-    m.copy_(m + (1 - beta1) * (grad - m))
-    v.copy_(beta2 * v + (1 - beta2) * grad * grad)
+    new, old_square, new_square = (
+        optimizer._scalar(read, group, state, p.dtype)
+        for read in (_share_of_new, _share_of_old_square, _share_of_new_square)
+    )
+    m.copy_(m + new * (grad - m))
+    v.copy_(old_square * v + new_square * grad * grad)
     return value, grad, m, v
 
 
