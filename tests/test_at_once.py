@@ -97,3 +97,34 @@ def test_batches_of_pieces_at_other_places_are_one_program() -> None:
     for seed in range(1, 8):
         batch(seed).item()
     assert len(_programs) == known and counts == before
+
+
+@pytest.mark.parametrize("dtype", [d for d in DTYPES if d is not tf.complex64], ids=str)
+def test_what_is_joined_is_there_at_once(dtype: Any) -> None:
+    x = np.arange(6).reshape(2, 3) % 2
+    a, b = tf.tensor(x).to(dtype).clone(), tf.ones(2, 3, dtype=dtype)
+    (a * 1).tolist(), a.tolist()
+    for axis in (0, 1, -1):
+        cat, stack = tf.cat([a, b, b], axis), tf.stack([a, b], axis)
+        assert is_done(cat) and is_done(stack)
+        assert np.array_equal(cat.to(tf.int64).numpy(), np.concatenate([x, x**0, x**0], axis))
+        assert np.array_equal(stack.to(tf.int64).numpy(), np.stack([x, x**0], axis))
+    a[0, 0] = 1
+    assert cat.dtype is dtype and not cat[0, 0].item()
+    assert not is_done(tf.cat([a, (a + b)]))
+    assert not is_done(tf.cat([tf.zeros(MOST_BYTES), tf.ones(1)]))
+    with pytest.raises(RuntimeError):
+        tf.cat([a, tf.ones(2, 2, dtype=dtype)])
+
+
+def test_a_text_that_grows_is_read_by_one_program() -> None:
+    """The last words of it, once there are as many as the net looks back."""
+    net = tf.nn.Embedding(5, 4)
+    text = tf.tensor([[1, 2, 3]])
+    programs = []
+    with tf.no_grad():
+        for _ in range(12):
+            chances = net(text[:, -3:]).sum(1).softmax(-1)
+            text = tf.cat([text, tf.multinomial(chances, 1)], dim=1)
+            programs.append(len(_programs))
+    assert programs[3] == programs[-1] and text.shape == (1, 15)

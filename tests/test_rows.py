@@ -128,3 +128,18 @@ def test_gradients_pass_through_rows() -> None:
     x = tf.arange(12.0).reshape(6, 2).requires_grad_()
     (x[1:3] * 2 + x[2:4]).sum().backward()
     assert x.grad[:, 0].tolist() == [0, 2, 3, 1, 0, 0]
+
+
+def test_rows_of_one_row_lie_in_one_piece() -> None:
+    """What is cut out of the last axis of a single row, too; and not what lies in several pieces"""
+    array = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
+    x = tf.tensor(array)
+    for place in (
+        np.s_[1:2, 2:3, 1:3], np.s_[1:2, 0:2], np.s_[0:1, 1:2, 3:4], np.s_[1:2, 1:3, 1:3],
+        np.s_[1, 1, 1:4:2], np.s_[1, 2, 3], np.s_[:, 1:2, :], np.s_[1:2, 1:1],
+    ):  # fmt: skip
+        np.testing.assert_array_equal((x[place] + 0).numpy(), array[place])
+    in_one_piece = [x[1:2, 2:3, 1:3], x[1:2, 0:2], x[0:1, 1:2, 3:4], x[1:2, 2:3]]
+    assert all(view._node().structure.op.name == "leaf" for view in in_one_piece)
+    x[1, 2, 1] = 99.0
+    assert in_one_piece[0].tolist() == [[[99.0, 22.0]]]

@@ -1,11 +1,13 @@
-"""Writes to parts of small tensors that are done at once, in memory, and not recorded.
+"""Small tensors written to in part, or joined, at once, in memory, and not recorded.
 
-A data set may fill its examples piece by piece, each at places of its own: `x[1:1 + n] = word`. As
-a graph, a batch of them would be one that no batch before had, planned anew; done at once, all
-batches are the same graph of leaves.
+A data set may fill its examples piece by piece, each at places of its own: `x[1:1 + n] = word`. A
+text may grow by a word with each step: `x = cat([x, word])`. As graphs, these would be ones that no
+batch and no step before had, planned anew; done at once, all are the same graph of leaves.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from .ops.scalar_numpy import to_stored
 from .windows import DETACH, Window, numpy_view
 
 MOST_BYTES = 1 << 14
-"""Of a tensor written to: all of it is copied."""
+"""Of a tensor written to, all of which is copied, or of those joined."""
 
 MOST_READ = 1 << 20
 """Bytes of the value that what is written is a part of."""
@@ -37,15 +39,9 @@ def written(base: Node, window: Window, value: Node) -> Node | None:
     None where the write is to be recorded: a tensor is large, a value is pending or has a gradient,
     or the program is being observed."""
     s = base.structure
-    if (
-        s.type.n_bytes > MOST_BYTES
-        or s.requires_grad
-        or value.structure.requires_grad
-        or recorder.observer is not None
-        or recorder.tracing is not None
-        or recording.depth
-        or any(op not in _STEPS for op, _ in window)
-    ):
+    if not _may_be_done([base, value], s.type.n_bytes):
+        return None
+    if any(op not in _STEPS for op, _ in window):
         return None
     part = known(value)
     whole = None if part is None else known(base)
@@ -58,6 +54,32 @@ def written(base: Node, window: Window, value: Node) -> Node | None:
         return None  # a reshape of permuted axes is a copy
     shown[...] = part
     return node
+
+
+def joined(nodes: Sequence[Node], axis: int, is_new: bool) -> Node | None:
+    """A leaf with the values of `nodes` one after the other along an axis, which they have, or
+    which is new. None where that is to be recorded, for the reasons above."""
+    n_bytes = sum(n.structure.type.n_bytes for n in nodes)
+    if not n_bytes or not _may_be_done(nodes, n_bytes):
+        return None
+    parts = []
+    for node in nodes:
+        part = known(node)
+        if part is None:
+            return None
+        parts.append(part)
+    join = np.stack if is_new else np.concatenate
+    return engine.from_numpy(join(parts, axis), nodes[0].dtype)
+
+
+def _may_be_done(nodes: Sequence[Node], n_bytes: int) -> bool:
+    return (
+        n_bytes <= MOST_BYTES
+        and recorder.observer is None
+        and recorder.tracing is None
+        and not recording.depth
+        and not any(n.structure.requires_grad for n in nodes)
+    )
 
 
 def known(node: Node) -> np.ndarray | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import sys
 import threading
@@ -116,15 +117,22 @@ def from_numpy(
 def rows(node: Node, bounds: Sequence[tuple[int, int, int]]) -> Node | None:
     """The rows that `bounds` cut out of a value in memory, as a leaf of their own on the same
     memory: which rows is then no part of a graph, and a loop over batches plans one step, not one
-    for each place. None where they are no rows: other axes are cut, too, or the step is not 1."""
-    (start, size, step), *others = bounds
-    if step != 1 or not size or not isinstance(node.value, Buffer):
+    for each place; so for rows of one row, and so on. None where they do not lie in one piece:
+    later axes are cut, too, or the step is not 1."""
+    if not isinstance(node.value, Buffer):
         return None
-    if any(b != (0, n, 1) for b, n in zip(others, node.shape[1:])):
+    sizes = [size for _, size, _ in bounds]
+    cut = next((i for i, size in enumerate(sizes) if size != 1), len(sizes) - 1)
+    if not sizes[cut] or (sizes[cut] > 1 and bounds[cut][2] != 1):
         return None
-    type_ = node.structure.type.with_shape((size, *node.shape[1:]))
-    row = type_.n_bytes // size
-    return leaf(Buffer.within(node.value, start * row, type_.n_bytes), type_)
+    if any(b != (0, n, 1) for b, n in zip(bounds[cut + 1 :], node.shape[cut + 1 :])):
+        return None
+    offset, block = 0, node.structure.type.n_bytes // max(1, math.prod(node.shape[: cut + 1]))
+    type_ = node.structure.type.with_shape(tuple(sizes))
+    for (start, _, _), extent in zip(reversed(bounds[: cut + 1]), reversed(node.shape[: cut + 1])):
+        offset += start * block
+        block *= extent
+    return leaf(Buffer.within(node.value, offset, type_.n_bytes), type_)
 
 
 def to_numpy(node: Node) -> np.ndarray:

@@ -436,7 +436,6 @@ def multinomial(
         )
     weights = ew.cast(mv.reshape(x, (b, n)), dtypes.float64)
     steps = mv.reshape(make(CUMSUM, (mv.reshape(weights, (b, n, 1)),), (False,)), (b, n))
-    _check_weights(weights, steps)
     if replacement:
         total = mv.slice_(steps, ((0, b, 1), (n - 1, 1, 1)))
         u = uniform_node((b, num_samples), dtypes.float64, generator)
@@ -447,7 +446,9 @@ def multinomial(
         # The first of n clocks that ring after exponential times of these rates.
         u = ew.sub(ew.constant(1, dtypes.float64), uniform_node((b, n), dtypes.float64, generator))
         picked = st.argtop(ew.div(ew.neg(ew.log(u)), weights), num_samples, False)
-    return wrap(mv.reshape(picked, (*x.shape[:-1], num_samples)))
+    result = wrap(mv.reshape(picked, (*x.shape[:-1], num_samples)))
+    _check_weights(weights, steps)  # looks at values: those of the result come with them
+    return result
 
 
 def _check_weights(weights: Node, steps: Node) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import windows
+from ..at_once import joined
 from ..dtypes import result_type
+from ..graph.node import Node
 from ..graph.types import broadcast_shapes
 from ..ops import elementwise as ew
 from ..ops import movement as mv
@@ -441,7 +443,16 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
             raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
     if len(kept) == 1:
         return _copy(kept[0])
-    return wrap(mv.concatenate(kept, wrap_dim(dim, len(kept[0].shape))))
+    axis = wrap_dim(dim, len(kept[0].shape))
+    return wrap(_joined(kept, axis) or mv.concatenate(kept, axis))
+
+
+def _joined(nodes: list[Node], axis: int) -> Node | None:
+    """The parts joined at once, if they are small and known, and may stand after one another."""
+    first = nodes[0].shape
+    if any(n.shape[:axis] + n.shape[axis + 1 :] != first[:axis] + first[axis + 1 :] for n in nodes):
+        return None
+    return joined(nodes, axis, is_new=False)
 
 
 def _copy(node: Any) -> Tensor:
@@ -462,6 +473,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
                 f"{list(n.shape)} at entry {i}"
             )
     dim = wrap_dim(dim, len(shape) + 1)
+    at_once = joined(nodes, dim, is_new=True)
+    if at_once is not None:
+        return wrap(at_once)
     new = (*shape[:dim], 1, *shape[dim:])
     parts = [mv.reshape(n, new) for n in nodes]
     return _copy(parts[0]) if len(parts) == 1 else wrap(mv.concatenate(parts, dim))
