@@ -79,6 +79,14 @@ def test_grad():
     assert grad((middle * middle).sum(), middle)[0].tolist() == [2, 6]
 
 
+def test_grad_takes_its_arguments_in_pytorchs_order():
+    x, unused = (tf.tensor(2.0, requires_grad=True) for _ in range(2))
+    found = tf.autograd.grad(x * x, [x, unused], None, None, True, True, True)
+    assert found[0].item() == 4 and found[0].requires_grad and found[1] is None
+    with pytest.warns(FutureWarning, match="only_inputs"):
+        assert tf.autograd.grad(x * x, x, only_inputs=False)[0].item() == 4
+
+
 def test_batched_grad():
     """A Jacobian from a batch of weights."""
     x = tf.tensor([1.0, 2.0], requires_grad=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import warnings
 from collections.abc import Callable, Sequence
 from threading import get_ident, main_thread
 from typing import Any
@@ -280,6 +281,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -287,14 +289,20 @@ def grad(
     """The gradients of `outputs`, weighted by `grad_outputs`, with respect to `inputs`.
 
     With `create_graph` they can be differentiated again. RuntimeError if an input was not used,
-    unless
-    `allow_unused` (None) or `materialize_grads` (zeros).
+    unless `allow_unused` (None) or `materialize_grads` (zeros). There are no others than those of
+    the inputs, whatever `only_inputs` says.
 
     >>> import twofold as tf
     >>> x = tf.tensor(3.0, requires_grad=True)
     >>> grad(x**3, x)
     (tensor(27.),)
     """
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To "
+            "accumulate gradient for other parts of the graph, please use "
+            "torch.autograd.backward.", FutureWarning, stacklevel=2,
+        )  # fmt: skip
     ys, xs = _listed(outputs), _listed(inputs)
     gradients = _listed(grad_outputs) if grad_outputs is not None else [None] * len(ys)
     if is_grads_batched:
@@ -330,7 +338,7 @@ def _batched_grad(
     rows = []
     for i in range(gradients[0].size(0)):
         each = [g[i] for g in gradients]
-        rows.append(grad(ys, xs, each, True, create, allow_unused))
+        rows.append(grad(ys, xs, each, True, create, allow_unused=allow_unused))
     return tuple(
         None if column[0] is None else stack_function(column) for column in zip(*rows, strict=True)
     )
