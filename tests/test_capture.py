@@ -410,3 +410,10 @@ def test_swapped_state() -> None:
         return step, _batch, lambda: [a, b]
 
     _same_calls(make)
+
+
+def test_a_compiled_function_within_vmap_is_run_as_it_is() -> None:
+    double = tf.compile(lambda x: x * 2 + 1)
+    x = tf.arange(6.0).reshape(3, 2)
+    for _ in range(4):
+        assert tf.vmap(double)(x).tolist() == (x * 2 + 1).tolist()

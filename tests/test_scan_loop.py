@@ -370,3 +370,16 @@ def test_an_index_out_of_range_in_a_loop() -> None:
     _, ys = tf.scan(lambda c, i: (c, table[i] + c), tf.zeros(2), places)
     with pytest.raises(IndexError):
         ys.tolist()
+
+
+def test_a_body_that_fails_leaves_nothing_pending() -> None:
+    """Though its traceback is kept, as by an interactive session."""
+    kept = []
+
+    def body(carry: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        kept.append(carry + x)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        tf.scan(body, tf.zeros(()), tf.ones(3))
+    assert (tf.ones(2) + 1).tolist() == [2.0, 2.0]

@@ -115,7 +115,7 @@ _LATER = {
     ),
     "sparse": "sparse", "sparse_coo_tensor": "sparse", "sparse_csr_tensor": "sparse",
     "spmm": "sparse",
-    "save_program": "deploy", "load_program": "deploy", "deploy": "deploy",
+    "onnx": "onnx", "save_program": "deploy", "load_program": "deploy", "deploy": "deploy",
     "random": "random", "autocast": "amp", "GradScaler": "amp",
     **dict.fromkeys(
         "alpha_dropout alpha_dropout_ avg_pool1d bilinear celu celu_ channel_shuffle conv1d conv2d "

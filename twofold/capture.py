@@ -69,7 +69,8 @@ class Captured:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         options = config.current()
-        if recorder.observer is not None or options.backend == "reference" or options.trap_nan:
+        within = recorder.observer is not None or recorder.tracing is not None
+        if within or options.backend == "reference" or options.trap_nan:
             return self.function(*args, **kwargs)
         tensors: list[Tensor] = []
         key = (

@@ -96,9 +96,21 @@ class _Recording(threading.local):
         self.since = recorder.serial
         self.depth += 1
 
-    def __exit__(self, *details: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        if kind is not None:
+            self._forget()
         self.depth -= 1
         recorder.grad_enabled, recorder.flush_at, self.since = self._before.pop()
+
+    def _forget(self) -> None:
+        """Leave what the body made out of the next flush: a traceback may keep its tensors alive,
+        and they have no values."""
+        kept = []
+        for reference in list.__iter__(recorder.pending):
+            storage = reference()
+            if storage is not None and storage.node.serial <= self.since:
+                kept.append(reference)
+        recorder.pending = type(recorder.pending)(kept)
 
 
 recording = _Recording()
