@@ -99,7 +99,8 @@ def test_imports_go_down(path: Path) -> None:
 def test_every_import_is_at_the_top() -> None:
     """No import of anything is hidden inside a function, save of what is optional."""
     optional = {
-        "einops", "matplotlib", "mlxtend", "PIL", "tqdm", "torch", "jax", "onnx", "cupy", "nvidia",
+        "einops", "google", "matplotlib", "mlxtend", "PIL", "tqdm", "torch", "jax", "onnx", "cupy",
+        "nvidia",
     }  # fmt: skip
     wrong = []
     for path in FILES:

@@ -60,7 +60,7 @@ def disk_cache() -> DiskCache:
     return _caches[folder]
 
 
-def optimize(text: str, target: Target, context: llvm.ContextRef) -> llvm.ModuleRef:
+def optimize(text: str, target: Target, context: llvm.ContextRef | None = None) -> llvm.ModuleRef:
     """A module given as text, after LLVM's passes. Kernels come with their vectors and tiles, so
     only a few cheap passes are run, in a third of the time of LLVM's own least (-O1): the code
     generator moves what is left to move out of loops."""

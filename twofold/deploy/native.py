@@ -134,7 +134,7 @@ class _Plan:
             made = emit(spec, target)
             made.triple = target.triple
             text = str(made).replace('@"kernel"', f'@"{symbol}"')
-            modules.append(optimize(text, target, llvm.get_global_context()))
+            modules.append(optimize(text, target))
         machine_ = machine_for(target)
         layout = f'target triple = "{target.triple}"\n'
         layout += f'target datalayout = "{machine_.target_data}"\n'
