@@ -1,6 +1,6 @@
-"""Recurrent networks: plain, LSTM and GRU, and their cells. Steps of padded sequences are a loop of
-machine code (`scan`), those of packed ones are unrolled into the graph; what the inputs contribute
-to all steps of a layer is one product before them."""
+"""Recurrent networks: plain, LSTM and GRU, and their cells. Steps are loops of machine code
+(`scan`): one for padded sequences, one for each width of packed ones (`Segments`); what the inputs
+contribute to all steps of a layer is one product before them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ...creation import empty
+from ...creation import empty, from_numpy
 from ...functions.casting import lower
 from ...functions.control import scan
+from ...functions.pointwise import where
 from ...functions.shape import cat, stack
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
 from ..parameter import Parameter
 from ..utils.rnn import PackedSequence
+from ..utils.segments import Segments
 from .module import Module
 
 State = tuple[Tensor, ...]
@@ -73,33 +75,34 @@ def _run_padded(
     return outputs, state
 
 
-def _run_packed(
-    cell: Cell, x: Tensor, counts: list[int], state: State, weights: Any, backwards: bool
+def _run_segments(
+    cell: Cell, x: Tensor, segments: Segments, state: State, weights: Any, backwards: bool
 ) -> tuple[Tensor, State]:
-    """All steps of packed x (elements, gates), counts[t] sequences at step t."""
-    starts = [sum(counts[:t]) for t in range(len(counts))]
-    steps = list(enumerate(counts))
-    outputs: list[Any] = [None] * len(counts)
-    if backwards:
-        first = state
-        state = tuple(s[: counts[-1]] for s in first)
-        for t, n in reversed(steps):
-            have = state[0].size(0)
-            if n > have:  # sequences that end here begin with their initial state
-                state = tuple(cat([s, f[have:n]]) for s, f in zip(state, first))
-            state = cell(x[starts[t] : starts[t] + n], state, weights)
-            outputs[t] = state[0]
-        return cat(outputs), state
-    done: list[State] = []
-    for t, n in steps:
+    """All steps of x (rows of the segments' layout, gates), a loop for each segment: sequences that
+    have ended, or not yet begun, keep their state."""
+
+    def step(state: State, given: tuple[Tensor, Tensor]) -> tuple[State, Tensor]:
+        gates, alive = given
+        after = cell(gates, state, weights)
+        after = tuple(where(alive, new, old) for new, old in zip(after, state))
+        return after, after[0]
+
+    first, done = state, []
+    outputs: list[Tensor] = []
+    for part in reversed(segments.parts) if backwards else segments.parts:
         have = state[0].size(0)
-        if n < have:
-            done.append(tuple(s[n:] for s in state))
-            state = tuple(s[:n] for s in state)
-        state = cell(x[starts[t] : starts[t] + n], state, weights)
-        outputs[t] = state[0]
-    final = tuple(cat([s[k] for s in (state, *reversed(done))]) for k in range(len(state)))
-    return cat(outputs), final
+        if backwards:
+            begin = 0 if part is segments.parts[-1] else have
+            new = tuple(f[begin : part.width] for f in first)
+            state = tuple(cat([s, n]) for s, n in zip(state, new)) if begin else new
+        elif part.width < have:
+            done.append(tuple(s[part.width :] for s in state))
+            state = tuple(s[: part.width] for s in state)
+        given = (part.of(x), from_numpy(part.alive))
+        state, y = scan(step, state, given, reverse=backwards)
+        outputs.append(y.reshape(-1, y.size(-1)))
+    state = tuple(cat([s[k] for s in (state, *reversed(done))]) for k in range(len(state)))
+    return cat(outputs[::-1] if backwards else outputs), state
 
 
 class RNNBase(Module):
@@ -202,7 +205,7 @@ class RNNBase(Module):
                     f"Expected {name} size {tuple(wanted.shape)}, got {list(found.shape)}"
                 )
 
-    def _layer(self, x: Tensor, counts: Any, state: State, suffix: str) -> tuple[Tensor, State]:
+    def _layer(self, x: Tensor, segments: Any, state: State, suffix: str) -> tuple[Tensor, State]:
         """One direction of one layer."""
         bias = self.bias
         gates = F.linear(
@@ -216,18 +219,18 @@ class RNNBase(Module):
             getattr(self, "weight_hr" + suffix) if self.proj_size else None,
         )
         cell, backwards = _CELLS[self.mode], suffix.endswith("reverse")
-        if counts is None:
+        if segments is None:
             return _run_padded(cell, gates, state, weights, backwards)
-        return _run_packed(cell, gates, counts, state, weights, backwards)
+        return _run_segments(cell, gates, segments, state, weights, backwards)
 
-    def _run(self, x: Tensor, counts: Any, state: State) -> tuple[Tensor, State]:
+    def _run(self, x: Tensor, segments: Any, state: State) -> tuple[Tensor, State]:
         """All layers, each on the outputs of the one before."""
         final: list[State] = []
         for layer in range(self.num_layers):
             outputs = []
             for suffix in self._suffixes(layer):
                 own = tuple(s[len(final)] for s in state)
-                y, last = self._layer(x, counts, own, suffix)
+                y, last = self._layer(x, segments, own, suffix)
                 outputs.append(y)
                 final.append(last)
             x = outputs[0] if len(outputs) == 1 else cat(outputs, -1)
@@ -247,7 +250,9 @@ class RNNBase(Module):
             self._check(x, state, counts[0])
             if given is not None and order is not None:
                 state = tuple(s.index_select(1, order) for s in state)
-            y, final = self._run(x, counts, state)
+            segments = Segments(counts)
+            y, final = self._run(segments.spread(x), segments, state)
+            y = segments.packed(y)
             back = input.unsorted_indices
             if back is not None:
                 final = tuple(s.index_select(1, back) for s in final)

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...creation import as_tensor, from_numpy
-from ...functions.shape import cat, stack
+from ...creation import from_numpy
+from ...functions.pointwise import where
+from ...functions.shape import stack
 from ...tensor import Tensor
 from ..functional.padding import pad
+from .segments import moved, staircase
 
 
 class _Packed(NamedTuple):
@@ -95,10 +97,10 @@ def pack_padded_sequence(
             "Length of all samples has to be greater than 0, but found an element in 'lengths' "
             "that is <= 0"
         )
-    if order is not None:
-        input = input.index_select(1, order)
     counts = (sizes[None] > np.arange(sizes.max(initial=0))[:, None]).sum(1)
-    data = cat([input[t, :n] for t, n in enumerate(counts.tolist())])
+    step, row = np.nonzero(sizes[None] > np.arange(len(counts))[:, None])
+    places = step * len(sizes) + (row if order is None else order.numpy()[row])
+    data = moved(input.reshape(-1, *input.shape[2:]), places)
     return PackedSequence(data, from_numpy(counts.astype(np.int64)), order, None)
 
 
@@ -107,29 +109,24 @@ def pad_packed_sequence(
     total_length: int | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """(padded sequences (T, N, ...), lengths) of a packed sequence."""
-    counts = sequence.batch_sizes.tolist()
-    n = counts[0]
-    rows = []
-    start = 0
-    for count in counts:
-        row = sequence.data[start : start + count]
-        start += count
-        rest = [0, 0] * (row.dim() - 1)
-        rows.append(pad(row, (*rest, 0, n - count), value=padding_value) if count < n else row)
-    padded = stack(rows)
-    if total_length is not None:
-        if total_length < len(counts):
-            raise ValueError(
-                "Expected total_length to be at least the length of the longest sequence in "
-                f"input, but got total_length={total_length} and max sequence length being "
-                f"{len(counts)}"
-            )
-        rest = [0, 0] * (padded.dim() - 1)
-        padded = pad(padded, (*rest, 0, total_length - len(counts)), value=padding_value)
-    lengths = as_tensor((np.asarray(counts)[:, None] > np.arange(n)).sum(0).astype(np.int64))
+    counts = sequence.batch_sizes.numpy()
+    length = len(counts) if total_length is None else total_length
+    if length < len(counts):
+        raise ValueError(
+            "Expected total_length to be at least the length of the longest sequence in "
+            f"input, but got total_length={total_length} and max sequence length being "
+            f"{len(counts)}"
+        )
+    places = staircase([*counts, *[0] * (length - len(counts))], counts[0])
+    lengths = (places >= 0).sum(0)
     if sequence.unsorted_indices is not None:
-        padded = padded.index_select(1, sequence.unsorted_indices)
-        lengths = lengths.index_select(0, sequence.unsorted_indices)
+        back = sequence.unsorted_indices.numpy()
+        places, lengths = places[:, back], lengths[back]
+    padded = moved(sequence.data, places.ravel()).reshape(*places.shape, *sequence.data.shape[1:])
+    if padding_value:
+        there = from_numpy(places >= 0).reshape(*places.shape, *[1] * (padded.dim() - 2))
+        padded = where(there, padded, padding_value)
+    lengths = from_numpy(np.ascontiguousarray(lengths, np.int64))
     return (padded.transpose(0, 1) if batch_first else padded), lengths
 
 
