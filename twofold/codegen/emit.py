@@ -13,6 +13,7 @@ from ..kernels.conv import ConvSpec, TurnedWeightsSpec, WeightsSpec
 from ..kernels.conv_weight import CombineSpec, ConvWeightSpec
 from ..kernels.loops import LoopKernel
 from ..kernels.matmul import MatmulSpec
+from ..kernels.matvec import MatvecSpec
 from ..kernels.pool import PoolMaxInputSpec
 from ..kernels.scan import CarrySpec, ScanSpec
 from ..kernels.scatter import ScatterSpec
@@ -27,6 +28,7 @@ from . import (
     conv_weight,
     loops,
     matmul,
+    matvec,
     pool,
     scan,
     scatter,
@@ -43,6 +45,7 @@ EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     ConvWeightSpec: conv_weight.emit,
     LoopKernel: loops.emit,
     MatmulSpec: matmul.emit,
+    MatvecSpec: matvec.emit,
     PoolMaxInputSpec: pool.emit,
     ScatterSpec: scatter.emit,
     ScanSpec: scan.emit,

@@ -22,6 +22,7 @@ from math import prod
 from .. import dtypes
 from ..dtypes import DType
 from ..machine import Target
+from . import matvec
 from .affine import contiguous
 from .finish import Finish, Strided, finish_words
 from .launch import Array, Buffer, Launch, Scratch
@@ -123,7 +124,8 @@ def schedule(
         return schedule(dtype, (n, m, k), batch, a, b, c, finish, target, threads)
     sums = sums_dtype(dtype)
     k_block = _k_block(m, n, k, b[1][-1] == 1, tile(sums, target))
-    if c is None and k > k_block:
+    few = matvec.fits(m, b)
+    if c is None and k > k_block and not few:
         shape = (*batch, m, n)
         c = Array(Buffer(prod(shape) * sums.itemsize, "temp", "sums")), contiguous(shape)
     arrays = [a, b, *((c,) if c else ()), *(finish.arrays if finish else ())]
@@ -144,6 +146,11 @@ def schedule(
         own_c = others.pop(0) if c else None
         work = Finish(finish.kernel, others, finish.words) if finish else None
         copies = batch[-1] if batch else 1
+        if few:
+            launches.append(
+                matvec.launch(dtype, sums, (copies, *sizes), a, b, own_c, work, target, threads)
+            )
+            continue
         launches.append(
             _launch(dtype, (copies, *sizes), k_block, a, b, own_c, work, target, threads)
         )

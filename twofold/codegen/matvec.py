@@ -1,0 +1,229 @@
+"""Products of a few rows and a matrix as LLVM: strips of columns, and transposed squares."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+from llvmlite import ir
+
+from ..kernels.matvec import MatvecSpec
+from ..machine import Target
+from .build import I8, POINTER, Words, i64, iota, kernel_function, loop, prefetch, splat
+from .loops import LoopEmitter
+from .scalar import emit_const, emit_operation, load, memory_type, store
+from .transpose import turn
+
+BYTES_AHEAD = {"along": 8192, "across": 512}
+"""How far ahead memory is asked for: in a strip, and in each row of a square."""
+
+
+def emit(spec: MatvecSpec, target: Target) -> ir.Module:
+    """A strip of columns an item."""
+    return _Emitter(spec, target).module
+
+
+class _Emitter:
+    def __init__(self, spec: MatvecSpec, target: Target) -> None:
+        self.spec, self.target = spec, target
+        self.lanes = target.lanes(spec.sums.itemsize)
+        self.module, function, self.builder = kernel_function()
+        bases, args, begin, end, worker = function.args
+        b = self.builder
+        words = Words(b, bases, args)
+        self.a, self.b = words.array(), words.array()
+        self.c = words.array() if spec.direct else None
+        self.scratch = words.scratch(worker)
+        names = "m n k a_step a_row a_k b_step b_k b_column "
+        names += "c_step c_row " if spec.direct else ""
+        names += "strip strips"
+        self.w = {name: words.integer() for name in names.split()}
+        self.element, self.source = memory_type(spec.sums, 1), memory_type(spec.dtype, 1)
+        self.finish = LoopEmitter(spec.finish, target, b, words) if spec.finish else None
+        self.exists = [b.icmp_signed("<", i64(r), self.w["m"]) for r in range(1, spec.rows)]
+        self.square = b.alloca(ir.ArrayType(self.element, self.lanes**2))
+        self.square.align = 64
+        self.square.type = POINTER
+        loop(b, begin, end, i64(1), [], self._item, "item")
+        b.ret_void()
+
+    def _at(self, base: ir.Value, offset: ir.Value) -> ir.Value:
+        """An element of the sums' type."""
+        return self.builder.gep(base, [offset], source_etype=self.element)
+
+    def _from(self, base: ir.Value, offset: ir.Value) -> ir.Value:
+        """An element of an operand."""
+        return self.builder.gep(base, [offset], source_etype=self.source)
+
+    def _load(self, where: ir.Value, lanes: int, mask: ir.Value | None = None) -> ir.Value:
+        """Elements of an operand as what sums are made of."""
+        b, spec = self.builder, self.spec
+        value = load(b, where, spec.dtype, lanes, self.target, mask=mask)
+        if spec.dtype.compute is spec.sums:
+            return value
+        return emit_operation(b, "cast", [value], [spec.dtype], spec.sums, None, lanes, self.target)
+
+    def _item(self, item: ir.Value, _: list[ir.Value]) -> None:
+        b, w = self.builder, self.w
+        copy = b.udiv(item, w["strips"])
+        column = b.mul(b.urem(item, w["strips"]), w["strip"])
+        left = b.sub(w["n"], column)
+        width = b.select(b.icmp_signed("<", left, w["strip"]), left, w["strip"])
+        a_at = self._from(self.a, b.mul(copy, w["a_step"]))
+        # Rows that are lacking read the first.
+        rows = [a_at]
+        for r, exists in enumerate(self.exists, 1):
+            rows.append(self._from(a_at, b.select(exists, b.mul(w["a_row"], i64(r)), i64(0))))
+        here = b.add(b.mul(copy, w["b_step"]), b.mul(column, w["b_column"]))
+        b_at = self._from(self.b, here)
+        if self.c is None:
+            sums, c_row = self.scratch, w["strip"]
+        else:
+            sums = self._at(self.c, b.add(b.mul(copy, w["c_step"]), column))
+            c_row = w["c_row"]
+        (self._along if self.spec.b == "along" else self._across)(rows, b_at, width, sums, c_row)
+        if self.finish is not None:
+            self._finish_strip(self.finish, copy, column, width)
+
+    def _fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        sums = self.spec.sums
+        kinds = [sums] * 3
+        return emit_operation(
+            self.builder, "fma", [x, y, z], kinds, sums, None, self.lanes, self.target
+        )
+
+    def _entry(self, row: ir.Value, k: ir.Value) -> ir.Value:
+        """A's element in every lane."""
+        where = self._from(row, self.builder.mul(k, self.w["a_k"]))
+        return splat(self.builder, self._load(where, 1), self.lanes)
+
+    def _store(
+        self, values: list[ir.Value], to: ir.Value, c_row: ir.Value, mask: ir.Value | None
+    ) -> None:
+        """A vector of each row that exists."""
+        b = self.builder
+        for r, value in enumerate(values):
+            with nullcontext() if r == 0 else b.if_then(self.exists[r - 1]):
+                where = self._at(to, b.mul(c_row, i64(r)))
+                store(b, value, where, self.spec.sums, self.target, mask=mask)
+
+    def _along(self, rows, b_at, width, sums, c_row) -> None:
+        """Down k over as many vectors of columns as registers hold sums of, then over fewer."""
+        b, w, lanes = self.builder, self.w, self.lanes
+        zero = emit_const(0, self.spec.sums, lanes)
+        n_rows = len(rows)
+        most = self.target.vector_registers // 2 // n_rows
+
+        def strip(first: ir.Value, vectors: int, mask: ir.Value | None) -> None:
+            start = self._from(b_at, first)
+            n_bytes = vectors * lanes * self.spec.dtype.itemsize
+            ahead = i64(max(4, BYTES_AHEAD["along"] // n_bytes))
+
+            def step(k: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
+                at = self._from(start, b.mul(k, w["b_k"]))
+                later = self._from(start, b.mul(b.add(k, ahead), w["b_k"]))
+                for line in range(0, n_bytes, 64):
+                    prefetch(b, b.gep(later, [i64(line)], source_etype=I8))
+                entries = [self._entry(row, k) for row in rows]
+                new = []
+                for j in range(vectors):
+                    vector = self._load(self._from(at, i64(j * lanes)), lanes, mask)
+                    for r, entry in enumerate(entries):
+                        new.append(self._fma(entry, vector, values[j * n_rows + r]))
+                return new
+
+            start_values = [zero] * (vectors * n_rows)
+            found = loop(b, i64(0), w["k"], i64(1), start_values, step, "step")
+            for j in range(vectors):
+                to = self._at(sums, b.add(first, i64(j * lanes)))
+                self._store(found[j * n_rows : (j + 1) * n_rows], to, c_row, mask)
+
+        done = i64(0)
+        for vectors in dict.fromkeys((most, 4)):
+            size = i64(vectors * lanes)
+            stop = b.sub(width, b.sub(size, i64(1)))
+
+            def full(first: ir.Value, _: list[ir.Value], vectors: int = vectors) -> None:
+                strip(first, vectors, None)
+
+            loop(b, done, stop, size, [], full, f"strip{vectors}")
+            whole = b.udiv(b.sub(width, done), size)
+            done = b.add(done, b.mul(whole, size))
+
+        def part(first: ir.Value, _: list[ir.Value]) -> None:
+            strip(first, 1, self._below(b.sub(width, first)))
+
+        loop(b, done, width, i64(lanes), [], part, "part")
+
+    def _below(self, n: ir.Value) -> ir.Value:
+        """The first n lanes."""
+        wide = splat(self.builder, n, self.lanes)
+        return self.builder.icmp_signed("<", iota(self.lanes), wide)
+
+    def _across(self, rows, b_at, width, sums, c_row) -> None:
+        """A vector of columns at a time: squares of them and of steps of k are transposed."""
+        b, w, lanes = self.builder, self.w, self.lanes
+        zero = emit_const(0, self.spec.sums, lanes)
+        whole = b.mul(b.udiv(w["k"], i64(lanes)), i64(lanes))
+        last = b.sub(width, i64(1))
+        distance = i64(BYTES_AHEAD["across"] // self.spec.dtype.itemsize)
+        jump = b.sub(b.mul(w["b_column"], i64(lanes)), w["k"])
+
+        def group(first: ir.Value, _: list[ir.Value]) -> None:
+            columns = []
+            for j in range(lanes):
+                number = b.add(first, i64(j))
+                number = b.select(b.icmp_signed("<", number, last), number, last)
+                columns.append(self._from(b_at, b.mul(number, w["b_column"])))
+
+            def square(k: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
+                # Behind the end of these columns come those of the next group.
+                later = b.add(k, distance)
+                is_over = b.icmp_signed(">=", later, w["k"])
+                later = b.add(later, b.select(is_over, jump, i64(0)))
+                block = []
+                for column in columns:
+                    prefetch(b, self._from(column, later))
+                    block.append(self._load(self._from(column, k), lanes))
+                now = list(values)
+                for i, vector in enumerate(turn(b, block)):
+                    for r, row in enumerate(rows):
+                        now[r] = self._fma(self._entry(row, b.add(k, i64(i))), vector, now[r])
+                return now
+
+            found = loop(b, i64(0), whole, i64(lanes), [zero] * len(rows), square, "square")
+            tail = b.sub(w["k"], whole)
+            with b.if_then(b.icmp_signed(">", tail, i64(0))):
+                mask = self._below(tail)
+                block = [self._load(self._from(x, whole), lanes, mask) for x in columns]
+                for i, vector in enumerate(turn(b, block)):
+                    at = self._at(self.square, i64(i * lanes))
+                    store(b, vector, at, self.spec.sums, self.target)
+
+            def step(i: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
+                at = self._at(self.square, b.mul(i, i64(lanes)))
+                vector = load(b, at, self.spec.sums, lanes, self.target)
+                k = b.add(whole, i)
+                return [self._fma(self._entry(x, k), vector, v) for x, v in zip(rows, values)]
+
+            found = loop(b, i64(0), tail, i64(1), found, step, "tail")
+            self._store(found, self._at(sums, first), c_row, self._below(b.sub(width, first)))
+
+        loop(b, i64(0), width, i64(lanes), [], group, "group")
+
+    def _finish_strip(
+        self, finish: LoopEmitter, copy: ir.Value, column: ir.Value, width: ir.Value
+    ) -> None:
+        """What is done with complete sums, row by row."""
+        b = self.builder
+        if self.c is None:
+            # The map counts from the first column of the product, the strip from its own.
+            finish.bases[0] = self._at(self.scratch, b.neg(column))
+
+        def row(r: ir.Value, _: list[ir.Value]) -> None:
+            def part(j: ir.Value, _: list[ir.Value]) -> None:
+                mask = self._below(b.sub(width, j))
+                finish.points((copy, r, b.add(column, j)), self.lanes, mask)
+
+            loop(b, i64(0), width, i64(self.lanes), [], part, "part")
+
+        loop(b, i64(0), self.w["m"], i64(1), [], row, "finish")
