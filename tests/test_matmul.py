@@ -24,6 +24,9 @@ SIZES = [
     (29, 9, 10),
     (2, 1300, 300),
     (150, 50, 200),
+    (1, 700, 530),
+    (4, 37, 290),
+    (300, 90, 1),
 ]
 
 
@@ -142,6 +145,28 @@ def test_bits_do_not_depend_on_threads() -> None:
             with config.override(threads=threads):
                 results.append((tf.tensor(a) @ tf.tensor(b)).numpy().tobytes())
         assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 5])
+def test_few_rows_and_what_is_done_with_them(rows: int) -> None:
+    x, w, b = random(3, rows, 70), random(3, 130, 70, seed=1), random(130)
+    want = np.maximum(x.astype(np.float64) @ w.transpose(0, 2, 1) + b, 0) * 2
+    for weights in (tf.tensor(w).mT, tf.tensor(np.ascontiguousarray(w.transpose(0, 2, 1)))):
+        for dtype, digits in ((tf.float32, 1e-5), (tf.float64, 1e-5), (tf.bfloat16, 3e-2)):
+            fused = (tf.tensor(x).to(dtype) @ weights.to(dtype) + tf.tensor(b).to(dtype)).relu() * 2
+            got = fused.to(tf.float64).numpy()
+            np.testing.assert_allclose(got, want, rtol=digits, atol=digits * 30)
+    sums = (tf.tensor(x) @ tf.tensor(w).mT).numpy()
+    fused = (tf.tensor(x) @ tf.tensor(w).mT + tf.tensor(b)).relu()
+    np.testing.assert_array_equal(fused.numpy(), np.maximum(sums + b, 0))
+    turned = (tf.tensor(w) @ tf.tensor(x).mT + tf.tensor(b)[:, None]).relu()
+    np.testing.assert_array_equal(turned.numpy(), fused.mT.numpy())
+
+
+def test_values_given_begin_where_lines_do() -> None:
+    for n in (1000, 1001, 70000):
+        assert tf.tensor(np.zeros(n, np.float32)).data_ptr() % 64 == 0
+        assert tf.tensor([0.5] * n, dtype=tf.bfloat16).data_ptr() % 64 == 0
 
 
 def test_special_values_stay_in_their_rows_and_columns() -> None:

@@ -69,9 +69,9 @@ def _convert(array: np.ndarray, dtype: DType) -> Node:
         stored = to_stored(array.astype(np.float32), dtype)
     else:
         with np.errstate(all="ignore"):
-            stored = array.astype(dtype.storage)
-    stored = np.array(stored, order="C").reshape(array.shape)
-    return engine.from_numpy(stored, dtype, share=True)
+            stored = array.astype(dtype.storage, copy=False)
+    # Copied into memory of our own: lines of arrays of NumPy's seldom begin where vectors do.
+    return engine.from_numpy(stored, dtype)
 
 
 @function()

@@ -752,7 +752,7 @@ def wrap_dim(dim: int, rank: int) -> int:
 
 def from_held(array: np.ndarray, dtype: DType) -> Tensor:
     """A tensor of `dtype` with these values."""
-    return wrap(engine.from_numpy(np.array(to_stored(np.asarray(array), dtype)), dtype, share=True))
+    return wrap(engine.from_numpy(to_stored(np.asarray(array), dtype), dtype))
 
 
 def from_stored(array: np.ndarray, dtype: DType) -> Tensor:

@@ -68,11 +68,7 @@ class _Emitter:
         column = b.mul(b.urem(item, w["strips"]), w["strip"])
         left = b.sub(w["n"], column)
         width = b.select(b.icmp_signed("<", left, w["strip"]), left, w["strip"])
-        a_at = self._from(self.a, b.mul(copy, w["a_step"]))
-        # Rows that are lacking read the first.
-        rows = [a_at]
-        for r, exists in enumerate(self.exists, 1):
-            rows.append(self._from(a_at, b.select(exists, b.mul(w["a_row"], i64(r)), i64(0))))
+        rows = self._rows(self._from(self.a, b.mul(copy, w["a_step"])))
         here = b.add(b.mul(copy, w["b_step"]), b.mul(column, w["b_column"]))
         b_at = self._from(self.b, here)
         if self.c is None:
@@ -84,6 +80,34 @@ class _Emitter:
         if self.finish is not None:
             self._finish_strip(self.finish, copy, column, width)
 
+    def _rows(self, a_at: ir.Value) -> list[ir.Value]:
+        """Where A's rows lie as adjacent sums: in place, or copied behind the strip's sums. Rows
+        that are lacking are the first."""
+        b, w, spec = self.builder, self.w, self.spec
+        copied = self._at(self.scratch, b.mul(w["strip"], i64(spec.rows)))
+        is_apart = b.icmp_signed("!=", w["a_k"], i64(1))
+        if spec.dtype is not spec.sums:
+            is_apart = ir.Constant(is_apart.type, 1)
+
+        def row(r: ir.Value, _: list[ir.Value]) -> None:
+            source = self._from(a_at, b.mul(r, w["a_row"]))
+            to = self._at(copied, b.mul(r, w["k"]))
+
+            def step(k: ir.Value, _: list[ir.Value]) -> None:
+                value = self._load(self._from(source, b.mul(k, w["a_k"])), 1)
+                store(b, value, self._at(to, k), spec.sums, self.target)
+
+            loop(b, i64(0), w["k"], i64(1), [], step, "copy")
+
+        with b.if_then(is_apart):
+            loop(b, i64(0), w["m"], i64(1), [], row, "row")
+        start = b.select(is_apart, copied, a_at)
+        step = b.select(is_apart, w["k"], w["a_row"])
+        return [start] + [
+            self._at(start, b.select(exists, b.mul(step, i64(r)), i64(0)))
+            for r, exists in enumerate(self.exists, 1)
+        ]
+
     def _fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
         sums = self.spec.sums
         kinds = [sums] * 3
@@ -93,8 +117,8 @@ class _Emitter:
 
     def _entry(self, row: ir.Value, k: ir.Value) -> ir.Value:
         """A's element in every lane."""
-        where = self._from(row, self.builder.mul(k, self.w["a_k"]))
-        return splat(self.builder, self._load(where, 1), self.lanes)
+        value = load(self.builder, self._at(row, k), self.spec.sums, 1, self.target)
+        return splat(self.builder, value, self.lanes)
 
     def _store(
         self, values: list[ir.Value], to: ir.Value, c_row: ir.Value, mask: ir.Value | None
@@ -180,12 +204,10 @@ class _Emitter:
                 later = b.add(k, distance)
                 is_over = b.icmp_signed(">=", later, w["k"])
                 later = b.add(later, b.select(is_over, jump, i64(0)))
-                block = []
                 for column in columns:
-                    prefetch(b, self._from(column, later))
-                    block.append(self._load(self._from(column, k), lanes))
+                    prefetch(b, self._from(column, later), 2)
                 now = list(values)
-                for i, vector in enumerate(turn(b, block)):
+                for i, vector in enumerate(self._turned([self._from(x, k) for x in columns])):
                     for r, row in enumerate(rows):
                         now[r] = self._fma(self._entry(row, b.add(k, i64(i))), vector, now[r])
                 return now
@@ -209,6 +231,10 @@ class _Emitter:
             self._store(found, self._at(sums, first), c_row, self._below(b.sub(width, first)))
 
         loop(b, i64(0), width, i64(lanes), [], group, "group")
+
+    def _turned(self, places: list[ir.Value]) -> list[ir.Value]:
+        """The transposed square whose vectors lie at `places`."""
+        return turn(self.builder, [self._load(place, self.lanes) for place in places])
 
     def _finish_strip(
         self, finish: LoopEmitter, copy: ir.Value, column: ir.Value, width: ir.Value

@@ -17,19 +17,67 @@ I32 = ir.IntType(32)
 def turn(b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> list[ir.Value]:
     """The transposed square: as many vectors as each has lanes, a power of two.
 
-    Each round interleaves vector k with vector k + n / 2; after log2 n rounds lane and number have
+    Quarters of 16 bytes change places first, then what is within them: shuffles that need no index
+    register and overwrite nothing.
+    """
+    n = len(vectors)
+    kind = vectors[0].type.element
+    width = kind.width if isinstance(kind, ir.IntType) else _BITS[str(kind)]
+    unit = min(n, 128 // width)
+    parts = n // unit
+    gathered = [_gather_parts(b, vectors[r::unit], unit) for r in range(unit)]
+    result = []
+    for p in range(parts):
+        result += _turn_within(b, [g[p] for g in gathered], unit, parts)
+    return result
+
+
+_BITS = {"half": 16, "bfloat": 16, "float": 32, "double": 64}
+
+
+def _shuffle(b: ir.IRBuilder, x: ir.Value, y: ir.Value, order: Sequence[int]) -> ir.Value:
+    mask = ir.Constant(ir.VectorType(I32, len(order)), [ir.Constant(I32, k) for k in order])
+    return b.shuffle_vector(x, y, mask)
+
+
+def _gather_parts(b: ir.IRBuilder, vectors: Sequence[ir.Value], unit: int) -> list[ir.Value]:
+    """Part p of each of the vectors, for each p: of one, two or four vectors of as many parts."""
+    n = len(vectors)
+
+    def joined(x: ir.Value, y: ir.Value, parts: Sequence[int]) -> ir.Value:
+        return _shuffle(b, x, y, [p * unit + k for p in parts for k in range(unit)])
+
+    if n == 1:
+        return list(vectors)
+    if n == 2:
+        return [joined(vectors[0], vectors[1], (p, n + p)) for p in range(n)]
+    assert n == 4
+    result = []
+    for half in (0, 2):
+        both = (half, half + 1, n + half, n + half + 1)
+        x, y = joined(vectors[0], vectors[1], both), joined(vectors[2], vectors[3], both)
+        result += [joined(x, y, (p, p + 2, n + p, n + p + 2)) for p in (0, 1)]
+    return result
+
+
+def _turn_within(
+    b: ir.IRBuilder, block: Sequence[ir.Value], unit: int, parts: int
+) -> list[ir.Value]:
+    """The transposed squares of `unit` that stand side by side in the vectors.
+
+    Each round interleaves vector k with vector k + unit / 2; after log2 rounds lane and number have
     changed places.
     """
-    now, n = list(vectors), len(vectors)
-    numbers = list(range(2 * n))
-    low = [numbers[k // 2 + (k % 2) * n] for k in range(n)]
-    high = [numbers[n // 2 + k // 2 + (k % 2) * n] for k in range(n)]
-    masks = [
-        ir.Constant(ir.VectorType(I32, n), [ir.Constant(I32, k) for k in order])
-        for order in (low, high)
-    ]
-    for _ in range(n.bit_length() - 1):
-        now = [b.shuffle_vector(now[k // 2], now[k // 2 + n // 2], masks[k % 2]) for k in range(n)]
+    now, n, half = list(block), unit * parts, unit // 2
+    low, high = (
+        [p * unit + start + k // 2 + (k % 2) * n for p in range(parts) for k in range(unit)]
+        for start in (0, half)
+    )
+    for _ in range(unit.bit_length() - 1):
+        now = [
+            _shuffle(b, now[k // 2], now[k // 2 + half], high if k % 2 else low)
+            for k in range(unit)
+        ]
     return now
 
 

@@ -64,7 +64,7 @@ def launch(
     strip = min(STRIP, 4 * -(-vectors // (8 * threads)))
     strips = -(-vectors // strip)
     rows = next(h for h in HEIGHTS if h >= m)
-    scratch = Scratch(sums.itemsize * rows * strip * lanes)
+    scratch = Scratch(sums.itemsize * rows * (strip * lanes + k))
     args: list[Array | Scratch | int] = [a_at, b_at, *([c[0]] if c else []), scratch, m, n, k]
     args += [*a_strides, b_step, b_k, b_column, *(c[1][:2] if c else ()), strip * lanes, strips]
     reads, writes = [a_at.buffer, b_at.buffer], [c[0].buffer] if c else []
