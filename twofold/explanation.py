@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from . import config, engine, machine
@@ -20,14 +21,14 @@ from .runtime.plan import Plan, PlanLaunch
 from .tensor import Tensor
 
 REPEATS = 5
-"""Times that each kernel is run to be timed; the least counts."""
+"""Times that each kernel is run to be timed; the median counts."""
 
 
 @dataclass
 class KernelReport:
     """One kernel of a program. `stores` are the nodes whose values it writes to memory, `inlined`
     those computed on the way, `reads` those it reads, by their names in the graph after all passes.
-    `seconds` is its least time on data that is as warm as a run before leaves it."""
+    `seconds` is its median time on data that is as warm as a run before leaves it."""
 
     label: str
     stores: list[str]
@@ -246,7 +247,8 @@ def _parts(launch: Launch, planned: engine.Planned) -> tuple[list[Node], list[No
 def _time_launches(
     planned: engine.Planned, program: engine.Program, values: list[Buffer]
 ) -> list[float]:
-    """The least seconds of each launch, in order on the memory of the run, over all rounds."""
+    """The median seconds of each launch, in order on the memory of the run, over all rounds. (A run
+    whose thread moved to a core with another clock tells nonsense.)"""
     target = machine.target_for(config.current().target)
     memory, team = planned.memory, engine.team()
     addresses = [(slot, recorder.leaves[i].value.address) for slot, i in program.leaves]
@@ -258,7 +260,5 @@ def _time_launches(
         for code, p in zip(engine.addresses_of(memory, target), memory.launches)
     ]
     plan = Plan(launches, n_slots, memory.arena_bytes, n_scalars)
-    least = [float("inf")] * len(launches)
-    for _ in range(REPEATS):
-        least = list(map(min, least, plan.run_timed(team, addresses, scalars)))
-    return least
+    runs = [plan.run_timed(team, addresses, scalars) for _ in range(REPEATS)]
+    return [median(times) for times in zip(*runs)]
