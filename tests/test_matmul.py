@@ -303,3 +303,19 @@ def test_an_outer_product_is_fused_with_its_readers() -> None:
     a, b = tf.tensor(random(30)), tf.tensor(random(40))
     engine.flush()
     assert launches((a.reshape(-1, 1) @ b.reshape(1, -1) + 1).exp()) == 1
+
+
+def test_a_fixed_number_of_columns_takes_a_small_kernel_and_a_varying_one_takes_two() -> None:
+    rng = np.random.default_rng(5)
+    a = rng.integers(-9, 9, (40, 37)).astype(np.int64)
+    sizes = (32, 64, 10, 7, 33, 48, 41, 80, 9, 70)
+    before = dict(jit.counts)
+    for n in sizes:
+        b = rng.integers(-9, 9, (37, n)).astype(np.int64)
+        got = np.asarray(tf.from_numpy(a) @ tf.from_numpy(b))
+        assert np.array_equal(got, a @ b)
+        if n == sizes[1]:
+            fixed = jit.counts["compiled"] + jit.counts["from_disk"]
+            assert fixed - before["compiled"] - before["from_disk"] == 1
+    known = jit.counts["compiled"] + jit.counts["from_disk"]
+    assert known - fixed <= 1

@@ -95,24 +95,31 @@ def emit_turned_weights(spec: TurnedWeightsSpec, target: Target) -> ir.Module:
             mask = b.icmp_signed("<", iota(lanes), splat(b, b.sub(high, j), lanes))
             places = []
             begin = b.add(w["first"], b.mul(row, w["apart"]))
-            for _ in range(lanes):
+            for lane in range(lanes):
                 place = b.add(channel, b.add(begin, b.mul(tap, w["step"])))
-                places.append(at(out, b.mul(place, i64(spec.columns))))
+                place = at(out, b.mul(place, i64(spec.columns)))
+                if lane:
+                    # Elements past the end go where the last one goes, before it does.
+                    more = b.icmp_signed("<", b.add(j, i64(lane)), high)
+                    place = b.select(more, place, places[-1])
+                places.append(place)
                 tap = b.add(tap, i64(1))
                 full = b.icmp_signed("==", tap, w["taps"])
                 channel = b.add(channel, b.zext(full, I64))
                 tap = b.select(full, i64(0), tap)
-            for first in range(0, spec.columns, lanes):
+
+            def vector(first: ir.Value, _: list[ir.Value]) -> None:
                 vectors = []
                 for lane in range(lanes):
                     # Lanes past the last output are never stored: any number will do.
-                    output = b.add(column, i64(first + lane))
+                    output = b.add(column, b.add(first, i64(lane)))
                     output = b.select(b.icmp_signed("<", output, last), output, last)
                     where = at(from_, b.add(b.mul(output, w["output"]), j))
                     vectors.append(load(b, where, dtype, lanes, target, mask=mask))
-                for lane, vector in enumerate(turn(b, vectors)):
-                    with b.if_then(b.icmp_signed("<", b.add(j, i64(lane)), high)):
-                        store(b, vector, at(places[lane], i64(first)), dtype, target)
+                for place, turned in reversed(list(zip(places, turn(b, vectors)))):
+                    store(b, turned, at(place, first), dtype, target)
+
+            loop(b, i64(0), i64(spec.columns), i64(lanes), [], vector, "vector")
             return [channel, tap]
 
         start_at = [b.udiv(low, w["taps"]), b.urem(low, w["taps"])]

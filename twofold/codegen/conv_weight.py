@@ -202,6 +202,8 @@ def emit_combine(spec: CombineSpec, target: Target) -> ir.Module:
         number = b.add(b.mul(group, w["outputs"]), column)
         to = at(y, b.mul(number, w["rows"]))
         left = b.sub(w["outputs"], column)
+        is_whole = b.icmp_signed(">=", left, i64(tiles.columns))
+        width = b.select(is_whole, i64(tiles.columns), left)
 
         def block(first: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
             """Rows of y first to first + lanes; (c, k) is the pair of the first."""
@@ -216,14 +218,18 @@ def emit_combine(spec: CombineSpec, target: Target) -> ir.Module:
                 c, k = b.add(c, b.zext(full, I64)), b.select(full, i64(0), k)
             n_rows = b.sub(w["rows"], first)
             mask = b.icmp_signed("<", iota(lanes), splat(b, n_rows, lanes))
-            for j in range(tiles.vectors):
-                vectors = [at(source, b.add(p, i64(j * lanes))) for p in places]
 
-                for lane, vector in enumerate(turn(b, added(vectors))):
-                    output = j * lanes + lane
-                    with b.if_then(b.icmp_signed("<", i64(output), left)):
-                        where = at(to, b.add(b.mul(w["rows"], i64(output)), first))
-                        store(b, vector, where, dtype, target, mask=mask)
+            def vector(at_column: ir.Value, _: list[ir.Value]) -> None:
+                vectors = [at(source, b.add(p, at_column)) for p in places]
+                last = b.sub(b.sub(left, at_column), i64(1))
+                # Outputs that do not exist go where the last one goes, before it does.
+                for lane, turned in reversed(list(enumerate(turn(b, added(vectors))))):
+                    there = b.icmp_signed("<", i64(lane), last)
+                    output = b.add(at_column, b.select(there, i64(lane), last))
+                    where = at(to, b.add(b.mul(w["rows"], output), first))
+                    store(b, turned, where, dtype, target, mask=mask)
+
+            loop(b, i64(0), width, i64(lanes), [], vector, "j")
             return [c, k]
 
         loop(b, i64(0), w["rows"], i64(lanes), [i64(0), i64(0)], block, "block")

@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
@@ -287,14 +287,10 @@ class _Emitter:
         return [panel, i64(0), i64(0), i64(0)]
 
     def _by_width(self, left: ir.Value, emit: Callable[[int, int], None]) -> None:
-        """`emit(vectors, lanes)` for the narrowest tile that holds `left` columns. Half of a vector
-        of 64 bytes takes half of the time."""
-        b, lanes = self.builder, self.lanes
-        widths = [(2, lanes), (1, lanes)]
-        if self.target.vector_bytes == 64:
-            widths.append((1, lanes // 2))
+        """`emit(vectors, lanes)` for the narrowest tile that holds `left` columns."""
+        b = self.builder
 
-        def among(rest: list[tuple[int, int]]) -> None:
+        def among(rest: Sequence[tuple[int, int]]) -> None:
             if len(rest) == 1:
                 emit(*rest[0])
                 return
@@ -305,7 +301,7 @@ class _Emitter:
                 with larger:
                     emit(*rest[0])
 
-        among(widths)
+        among(self.spec.widths)
 
     def _dispatch(self, height: ir.Value, vectors: int, lanes: int, args: list[ir.Value]) -> None:
         """Call the lowest tile that has `height` rows."""

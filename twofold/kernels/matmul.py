@@ -49,7 +49,8 @@ class MatmulSpec:
     columns adjacent), "unit" where they lie (a's rows adjacent), or packed: "across" (k is
     adjacent), "along" (a's rows or b's columns are) or "any" (strided both ways). With `direct` the
     sums go to an array of type `sums`; without, they stay in the thread's scratch. `finish` is a
-    map over (copy, row, column) that reads them as operand 0 when they are complete.
+    map over (copy, row, column) that reads them as operand 0 when they are complete. `widths` are
+    the tiles that panels of columns may take, (vectors, lanes), widest first.
     """
 
     dtype: DType
@@ -59,6 +60,7 @@ class MatmulSpec:
     b: str
     direct: bool
     finish: LoopKernel | None = None
+    widths: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,35 @@ class Tile:
         """Rows of the tiles that exist: a block is cut into multiples of `unit`, its last tile may
         lack some rows. More heights would waste less at the edges and take longer to compile."""
         return (1, *range(self.unit, self.rows + 1, self.unit))
+
+
+def all_widths(lanes: int, target: Target) -> tuple[tuple[int, int], ...]:
+    """Widths of tiles. Half of a vector of 64 bytes takes half of the time of a whole one."""
+    half = ((1, lanes // 2),) if target.vector_bytes == 64 else ()
+    return ((2, lanes), (1, lanes), *half)
+
+
+def _widths(n: int, lanes: int, target: Target) -> tuple[tuple[int, int], ...]:
+    """The widths that n columns take: that of whole panels, and the least for those that are left
+    over."""
+    widths = all_widths(lanes, target)
+    whole, left = divmod(n, 2 * lanes)
+    if n == 0:
+        return widths[:1]
+    least = [w for w in widths if w[0] * w[1] >= left][-1]
+    return tuple(w for w in widths if (whole and w == widths[0]) or (left and w == least))
+
+
+_first_widths: dict[tuple[MatmulSpec, Target], tuple[tuple[int, int], ...]] = {}
+
+
+def _of_few(spec: MatmulSpec, lanes: int, target: Target) -> MatmulSpec:
+    """`spec`, with more widths where there is a kernel that has them: a kernel's first use fixes
+    its widths, and one with all of them serves all others. So a number of columns that varies
+    takes two kernels, and one that does not, as that of a layer's outputs, a small one."""
+    first = _first_widths.setdefault((replace(spec, widths=()), target), spec.widths)
+    enough = set(spec.widths) <= set(first)
+    return replace(spec, widths=first if enough else all_widths(lanes, target))
 
 
 def sums_dtype(dtype: DType) -> DType:
@@ -205,8 +236,11 @@ def _launch(
         more = finish.touched()
         reads, writes = reads + more[0], writes + more[1]
         n_bytes += copies * m * n * sum(d.itemsize for d in kernel.operands[1:])
+    lanes = shape.columns // 2
+    widths = _widths(n, lanes, target)
+    spec = MatmulSpec(dtype, sums, shape.rows, *modes, c is not None, kernel, widths)
     return Launch(
-        MatmulSpec(dtype, sums, shape.rows, *modes, c is not None, kernel),
+        _of_few(spec, lanes, target),
         args,
         items=items,
         grain=items if flops < SMALL_FLOPS else 1,
