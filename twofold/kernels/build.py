@@ -69,7 +69,8 @@ class _Builder:
                     done[e] = own
                     continue
                 attr = self.access(e.attr.node, e.dtype, e.attr.position)
-                attr = replace(attr, displaced=e.attr.displaced)
+                if attr.displaced != e.attr.displaced:
+                    attr = replace(attr, displaced=e.attr.displaced)
                 done[e] = scalar.make("load", args, e.dtype, attr)
             elif e.op == "index":
                 done[e] = scalar.make("index", (), e.dtype, self.place[e.attr])

@@ -37,7 +37,9 @@ def transform(
     for e in postorder(*exprs(kernel)):
         args = tuple(done[a] for a in e.args)
         if e.op == "load":
-            attr = replace(access(e.attr), displaced=e.attr.displaced)
+            attr = access(e.attr)
+            if attr.displaced != e.attr.displaced:
+                attr = replace(attr, displaced=e.attr.displaced)
             done[e] = scalar.make("load", args, e.dtype, attr)
         elif e.op == "index":
             done[e] = index(e)

@@ -218,6 +218,9 @@ def view(
     node: Node, number: Callable[[Node], int | None]
 ) -> tuple[Node, int, tuple[int, ...]] | None:
     """`node` as (a node in memory, offset, strides in elements), or None if it must be computed."""
+    if number(node) is not None:
+        dense = affine.contiguous(node.shape)
+        return node, 0, tuple(0 if n == 1 else s for n, s in zip(node.shape, dense))
     lowering = Lowering(node.shape, number)
     try:
         found = lowering.lower(node, lowering.axes(range(len(node.shape))))

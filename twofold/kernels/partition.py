@@ -114,6 +114,7 @@ class Partition:
         self.groups: list[Group] = []
         self.home: dict[int, Group] = {}
         self.members: dict[tuple, Member] = {}
+        self.lowered: dict[int, Expr] = {}
         _decide(self, roots)
         _group(self)
 
@@ -223,6 +224,7 @@ def _is_dense(shape: Sequence[int], strides: Sequence[int], first: int) -> bool:
 def _cut(p: Partition) -> None:
     """Lower everything once, putting into memory what cannot be inlined."""
     done = 0
+    made: list[tuple[Node, Expr, int]] = []
     while done < len(p.nodes):
         node = p.nodes[done]
         kind = node.structure.op.kind
@@ -230,7 +232,7 @@ def _cut(p: Partition) -> None:
             if is_given(node):
                 pass
             elif kind in (*INLINED, "reduce"):
-                _lowered(p, node)
+                made.append((node, _lowered(p, node), len(p.nodes)))
             else:
                 for x in copied(node):
                     lowering = Lowering(x.shape, p.number)
@@ -239,6 +241,8 @@ def _cut(p: Partition) -> None:
             p.put(cut.node)
             continue
         done += 1
+    # What was lowered before the last node was put into memory may have inlined it.
+    p.lowered = {id(node): expr for node, expr, n in made if n == len(p.nodes)}
 
 
 def _lowered(p: Partition, node: Node) -> Expr:
@@ -381,7 +385,9 @@ def _member(p: Partition, group: Group, node: Node, level: str, axes: Sequence[i
     found = p.members.get(key)
     if found is None:
         lowering = Lowering(group.domain, p.number)
-        if level == "reduce":
+        if level != "point" and id(node) in p.lowered:
+            expr = p.lowered[id(node)]  # over its own axes, as `_cut` left it
+        elif level == "reduce":
             expr = lowering.lower(node.inputs[0], lowering.axes(axes))
         else:
             expr = lowering.body(node, lowering.axes(axes))

@@ -214,15 +214,19 @@ def postorder(*roots: Expr) -> list[Expr]:
     """Every expression below `roots` once, arguments before their users."""
     order: list[Expr] = []
     seen: set[Expr] = set()
-    stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(roots)]
+    stack: list[Expr | None] = [*reversed(roots)]
     while stack:
-        expr, ready = stack.pop()
-        if ready:
-            order.append(expr)
+        expr = stack.pop()
+        if expr is None:  # all arguments of the one below are in order
+            order.append(stack.pop())  # type: ignore[arg-type]
         elif expr not in seen:
             seen.add(expr)
-            stack.append((expr, True))
-            stack.extend((a, False) for a in reversed(expr.args))
+            if expr.args:
+                stack.append(expr)
+                stack.append(None)
+                stack.extend(expr.args[::-1])
+            else:
+                order.append(expr)
     return order
 
 

@@ -15,7 +15,7 @@ from .complex import split_complex
 from .expand import expand
 from .join import join
 from .layout import pull_permutes
-from .simplify import simplify
+from .simplify import simplify, tidy
 from .sink import sink_reshapes
 from .transpose import transpose_products
 from .vectors import products_of_vectors
@@ -35,10 +35,10 @@ PASSES = (
     transpose_products,
     pull_permutes,
     expand,
-    simplify,
+    tidy,
     sink_reshapes,
     transpose_products,
-    simplify,
+    tidy,
 )
 
 

@@ -12,6 +12,7 @@ the elements are still added in the same order.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
@@ -28,6 +29,12 @@ from .simplify import RULES
 
 def pull_permutes(roots: Sequence[Node]) -> list[Node]:
     """The roots with permutes as near to them as they get."""
+    return rewrite(roots, _rules(len(registry)))
+
+
+@functools.lru_cache(1)
+def _rules(n_ops: int) -> dict[str, list[Rule]]:
+    """The rules by op, of which there are `n_ops`."""
     rules: dict[str, list[Rule]] = {name: list(some) for name, some in RULES.items()}
     for name, op in registry.items():
         if op.kind == "elementwise" and op is not ew.CONSTANT:
@@ -36,7 +43,7 @@ def pull_permutes(roots: Sequence[Node]) -> list[Node]:
             rules.setdefault(name, []).append(_over_reduction)
     rules["slice"].append(_over_slice)
     rules.setdefault("pad", []).append(_over_pad)
-    return rewrite(roots, rules)
+    return rules
 
 
 def _permuted(x: Node) -> tuple[Node, tuple[int, ...]] | None:

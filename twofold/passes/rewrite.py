@@ -15,20 +15,25 @@ def rewrite(
     roots: Sequence[Node],
     rules: Mapping[str, Sequence[Rule]],
     uses: dict[int, int] | None = None,
+    merge: bool = False,
 ) -> list[Node]:
     """`roots` with the rules of each op applied until none applies.
 
     A rule must make the graph smaller, or move an op one way only, so that this ends. `uses`, where
     given (see `count_uses`), is kept up to date by giving a new node the count of the one it
-    replaces.
+    replaces. A graph to which no rule applies is left as it is, unless `merge` asks that equal
+    nodes be made one there, too.
     """
+    order = postorder(roots, pending_only=True)
+    if not merge and not _applies(order, rules):
+        return list(roots)
     unique: dict[tuple, Node] = {}
     done: dict[int, Node] = {}
     keep: list[Node] = []
     enabled = graph.recorder.grad_enabled
     graph.recorder.grad_enabled = False
     try:
-        for node in postorder(roots, pending_only=True):
+        for node in order:
             if node.value is not None:
                 done[id(node)] = node
                 continue
@@ -44,6 +49,21 @@ def rewrite(
                 uses[id(new)] = uses.get(id(node), 0)
             keep.append(new)
         return [done[id(r)] for r in roots]
+    finally:
+        graph.recorder.grad_enabled = enabled
+
+
+def _applies(order: Sequence[Node], rules: Mapping[str, Sequence[Rule]]) -> bool:
+    """Whether a rule applies to a node as it is."""
+    enabled = graph.recorder.grad_enabled
+    graph.recorder.grad_enabled = False
+    try:
+        for node in order:
+            if node.value is None:
+                for rule in rules.get(node.structure.op.name, ()):
+                    if rule(node) not in (None, node):
+                        return True
+        return False
     finally:
         graph.recorder.grad_enabled = enabled
 

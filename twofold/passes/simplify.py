@@ -17,7 +17,12 @@ from .rewrite import Rule, rewrite
 
 
 def simplify(roots: Sequence[Node]) -> list[Node]:
-    """The roots with the rules above applied everywhere."""
+    """The roots with the rules above applied everywhere, and equal nodes made one."""
+    return rewrite(roots, RULES, merge=True)
+
+
+def tidy(roots: Sequence[Node]) -> list[Node]:
+    """The roots with the rules above applied to what other passes left."""
     return rewrite(roots, RULES)
 
 
