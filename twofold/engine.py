@@ -10,8 +10,9 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -41,6 +42,7 @@ from .runtime.plan import KernelError, Plan, PlanLaunch
 from .runtime.pool import Pool
 
 _PROGRAM_LIMIT = 2048
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Birth:
     reason: str
     at: float
     seconds: float
-    kernels: dict[str, int]
+    kernels: Mapping[str, int]
 
 
 @dataclass(eq=False, slots=True)
@@ -67,11 +69,11 @@ class Program:
     """
 
     plan: Plan
-    leaves: list[tuple[int, int]]
-    scalars: list[tuple[int, int, DType]]
-    outputs: list[tuple[int, int]]
-    results: list[tuple[str, int]]
-    kept: list[tuple[int, int]]
+    leaves: tuple[tuple[int, int], ...]
+    scalars: tuple[tuple[int, int, DType], ...]
+    outputs: tuple[tuple[int, int], ...]
+    results: tuple[tuple[str, int], ...]
+    kept: tuple[tuple[int, int], ...]
     birth: Birth
     sites: dict[int, int] = field(default_factory=dict)
 
@@ -262,7 +264,7 @@ def _same_elsewhere(roots: list[Node]) -> Program | None:
     index = {id(n): i for i, n in enumerate(recorder.leaves)}
     if any(id(n) not in index for n in leaves):
         PARAMETER.reference()
-    numbers = tuple(index[id(n)] for n in leaves)
+    numbers = _one(tuple(index[id(n)] for n in leaves))
     name = (config.current(), digest)
     found = _forms.get(name)
     if found is None:
@@ -276,9 +278,9 @@ def _same_elsewhere(roots: list[Node]) -> Program | None:
     now = dict(zip(old, numbers, strict=True))
     return replace(
         program,
-        leaves=[(slot, now[i]) for slot, i in program.leaves],
-        scalars=[(at, now[i], dtype) for at, i, dtype in program.scalars],
-        results=[(k, at if k == "output" else now[at]) for k, at in program.results],
+        leaves=_one(tuple((slot, now[i]) for slot, i in program.leaves)),
+        scalars=_one(tuple((at, now[i], dtype) for at, i, dtype in program.scalars)),
+        results=_one(tuple((k, at if k == "output" else now[at]) for k, at in program.results)),
     )
 
 
@@ -406,7 +408,8 @@ def compile_graph(
     )
     for launch in memory.launches:
         launch.source.nodes = ()  # a program must not keep the graph, nor the leaves' values
-    program = _program(planned, plan, Birth(reason, clock, done - clock, kernels))
+    origins = _kept_tuples.setdefault(tuple(kernels.items()), kernels)
+    program = _program(planned, plan, Birth(reason, clock, done - clock, origins))
     program.sites = _sites(planned.scheduler.order, located([*roots, *candidates]))
     return program
 
@@ -484,13 +487,23 @@ def _program(planned: Planned, plan: Plan, birth: Birth) -> Program:
             where.append(("output", out_at[id(buffer)]))
     return Program(
         plan,
-        leaf_slots,
-        scalars,
-        [(slot[id(b)], b.n_bytes) for b in planned.outputs],
-        where,
-        [(position, out_at[id(b)]) for position, b in planned.kept],
+        _one(tuple(leaf_slots)),
+        _one(tuple(scalars)),
+        tuple((slot[id(b)], b.n_bytes) for b in planned.outputs),
+        _one(tuple(where)),
+        _one(tuple((position, out_at[id(b)]) for position, b in planned.kept)),
         birth,
     )
+
+
+_kept_tuples: dict[Any, Any] = {}
+
+
+def _one(value: T) -> T:
+    """The one that is kept of all that are equal: programs of one form and many sizes share it."""
+    if len(_kept_tuples) > _PROGRAM_LIMIT:
+        _kept_tuples.clear()
+    return _kept_tuples.setdefault(value, value)
 
 
 def run_program(program: Program, leaves: Sequence[Node]) -> list[Buffer]:

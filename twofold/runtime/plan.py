@@ -87,7 +87,9 @@ class Plan:
             at += 8 * len(launch.words)
         self._bases = (ctypes.c_int64 * n_slots).from_address(start + bases)
         self._error = (ctypes.c_int64 * 4).from_address(start + error)
-        self._scalars = (ctypes.c_char * (8 * n_scalars)).from_address(start + scalars)
+        self._scalars = (
+            (ctypes.c_char * (8 * n_scalars)).from_address(start + scalars) if n_scalars else None
+        )
         self._bases[0] = start + error
         self._bases[2] = start + scalars
         self._arena_bytes = arena_bytes
@@ -100,8 +102,11 @@ class Plan:
             )
         alone = all(launch.grain >= launch.items for launch in launches)
         loops = any(launch.kind != LAUNCH for launch in launches)
-        self._header = (ctypes.c_int64 * 6).from_address(start)
-        self._header[:] = [n, start + table, start + bases, 0, alone, n_slots if loops else 0]
+        self._header()[:] = [n, start + table, start + bases, 0, alone, n_slots if loops else 0]
+
+    def _header(self) -> ctypes.Array:
+        """The plan's first words (see `walker.py`)."""
+        return (ctypes.c_int64 * 6).from_address(self._plan)
 
     def run(
         self,
@@ -132,13 +137,13 @@ class Plan:
     ) -> list[float]:
         """Run, meeting after each launch; gives the seconds of each, over all rounds of loops."""
         times = np.zeros(max(1, self.n_launches), np.int64)
-        self._header[3] = times.ctypes.data
+        self._header()[3] = times.ctypes.data
         try:
             begin = time.perf_counter()
             self.run(pool, addresses, scalars)
             seconds = time.perf_counter() - begin
         finally:
-            self._header[3] = 0
+            self._header()[3] = 0
         ticks = times[: self.n_launches]
         return list(ticks / max(ticks.sum(), 1) * seconds)
 
