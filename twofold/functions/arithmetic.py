@@ -96,6 +96,11 @@ def _operator(op: Any, general: Callable[[Any, Any], Tensor], swapped: bool = Fa
         return general(self, other)
 
     def apply_swapped(self: Tensor, other: Any) -> Tensor:
+        if type(other) is float and not self._window:
+            a = self._storage.node
+            dtype = a.structure.dtype
+            if dtype.kind == "float":
+                return wrap(make(op, (number(other, dtype), a)))
         if not isinstance(other, (*_NUMBERS, np.generic, Tensor)):
             return NotImplemented
         return general(other, self)

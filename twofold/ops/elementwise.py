@@ -145,10 +145,23 @@ class Constant(Op):
 
 CONSTANT = register(Constant())
 _constants: dict[tuple, Node] = {}
+_plain_constants: dict[tuple, Node] = {}
 
 
 def constant(value: complex, dtype: DType) -> Node:
     """The number `value` as a 0-d node, known to the compiler."""
+    kind = value.__class__
+    # Floats by their value, where it tells them apart: 0.0 is -0.0, and NaN is not itself.
+    if kind is int or (kind is float and value and value == value):
+        found = _plain_constants.get((dtype, kind, value))
+        if found is not None and found.value is None:
+            return found
+        found = _plain_constants[dtype, kind, value] = _constant(value, dtype)
+        return found
+    return _constant(value, dtype)
+
+
+def _constant(value: complex, dtype: DType) -> Node:
     data = dtype.widest(value).tobytes()
     found = _constants.get((dtype, data))
     # One that a user looked at has its value, and so is a leaf of later graphs, not a constant.

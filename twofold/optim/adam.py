@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..functions.updates import running_mean_, running_square_, scaled_step_
 from ..tensor import Tensor
 from .optimizer import (
     Optimizer,
@@ -79,8 +80,8 @@ def _means(
         optimizer._scalar(read, group, state, p.dtype)
         for read in (_share_of_new, _share_of_old_square, _share_of_new_square)
     )
-    m.copy_(m + new * (grad - m))
-    v.copy_(old_square * v + new_square * grad * grad)
+    running_mean_(m, grad, new)
+    running_square_(v, grad, old_square, new_square)
     return value, grad, m, v
 
 
@@ -123,7 +124,7 @@ class Adam(Optimizer):
             v = top
         step_size = self._scalar(rooted_step_size, group, state, p.dtype)
         eps = self._scalar(_rooted_eps, group, state, p.dtype)
-        p.copy_(value - step_size * (m / (v.sqrt() + eps)))
+        scaled_step_(p, value, m, v, step_size, eps)
 
 
 class AdamW(Adam):
