@@ -4,7 +4,7 @@ for each value on the way would take longer than the rest of the recording."""
 from __future__ import annotations
 
 from ..ops import elementwise as ew
-from ..tensor import Tensor
+from ..tensor import Tensor, number
 
 
 def running_mean_(mean: Tensor, x: Tensor, new: Tensor) -> None:
@@ -18,6 +18,17 @@ def running_square_(square: Tensor, x: Tensor, old: Tensor, new: Tensor) -> None
     v, value = square._node(), x._node()
     more = ew.mul(ew.mul(new._node(), value), value)
     square._write(ew.add(ew.mul(old._node(), v), more))
+
+
+def running_sum_(total: Tensor, x: Tensor, decay: float) -> None:
+    """decay total + x, into `total`. Both are of one dtype."""
+    v = total._node()
+    total._write(ew.add(ew.mul(number(decay, v.structure.dtype), v), x._node()))
+
+
+def step_(p: Tensor, x: Tensor, size: Tensor) -> None:
+    """p - size x, into `p`. All are of p's dtype."""
+    p._write(ew.sub(p._node(), ew.mul(size._node(), x._node())))
 
 
 def scaled_step_(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..functions.updates import running_sum_, step_
 from ..tensor import Tensor
 from .optimizer import Optimizer, check, check_common, decayed, options, rate, required
 
@@ -42,6 +43,6 @@ class SGD(Optimizer):
                 self.state[p] = {"momentum_buffer": v}
             else:
                 new = grad if not group["dampening"] else (1 - group["dampening"]) * grad
-                v.copy_(momentum * v + new)
+                running_sum_(v, new, momentum)
             grad = grad + momentum * v if group["nesterov"] else v
-        p.copy_(p - self._scalar(rate, group, state, p.dtype) * grad)
+        step_(p, grad, self._scalar(rate, group, state, p.dtype))
