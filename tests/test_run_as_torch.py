@@ -274,3 +274,37 @@ def test_switches_and_profiles_do_what_was_asked(tmp_path: Path) -> None:
         """,
     )
     assert out.splitlines() == ["False", "1", "0", "1"]
+
+
+def test_spawned_processes_run_on_twofold(tmp_path: Path) -> None:
+    """A process that is spawned, not forked, has the hook, and says that nothing is shared."""
+    out = run(
+        tmp_path,
+        """
+        import warnings
+        import torch
+        import torch.multiprocessing as mp
+
+        def work(model, x):
+            model.weight.data.zero_()
+            print(torch.Tensor.__module__, model(x).tolist(), flush=True)
+
+        if __name__ == "__main__":
+            mp.set_start_method("spawn", force=True)
+            model = torch.nn.Linear(2, 1, bias=False)
+            model.weight.data.fill_(3)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                model.share_memory()
+            print([str(w.message).split(";")[0] for w in caught], flush=True)
+            process = mp.Process(target=work, args=(model, torch.ones(1, 2)))
+            process.start()
+            process.join()
+            print(process.exitcode, model.weight.tolist())
+        """,
+    )
+    assert out.splitlines() == [
+        "['[share_memory_] processes get copies of tensors, and see no writes of one another']",
+        "twofold.tensor [[0.0]]",
+        "0 [[3.0, 3.0]]",
+    ]

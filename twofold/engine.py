@@ -23,6 +23,7 @@ from .dtypes import DType
 from .graph.canonical import canonical
 from .graph.history import History, signature
 from .graph.node import LEAF, PARAMETER, Node, leaf, postorder, recorder, refresh, user_location
+from .graph.pieces import Changing
 from .graph.storage import hold
 from .graph.types import Type
 from .kernels.launch import Buffer as PlanBuffer
@@ -99,6 +100,7 @@ go of its past (see `explanation.py`)."""
 _programs: OrderedDict[tuple, Program] = OrderedDict()
 _forms: OrderedDict[tuple, tuple[Program, tuple[int, ...]]] = OrderedDict()
 _history = History()
+_changing = Changing()
 
 
 def from_numpy(
@@ -218,7 +220,18 @@ def roots_of(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _run_native(roots: list[Node]) -> None:
-    """Find the compiled program of `roots` by their keys, or compile it; then run it."""
+    """Find the compiled program of `roots` by their keys, or compile it; then run it. A graph of a
+    kind that keeps changing its length runs in pieces."""
+    key = _key(roots)
+    if key not in _programs:
+        pieces = _changing.pieces(roots, key)
+        for piece in pieces:
+            _run_native(piece)
+            for node in piece:
+                _let_go(node)
+            recorder.advance()
+        if pieces:
+            return
     program = program_of(roots)
     candidates = _candidates(roots) if program.kept else []
     try:

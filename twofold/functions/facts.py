@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
@@ -70,7 +71,13 @@ def is_distributed(self: Tensor) -> bool:
 
 @method("share_memory_")
 def share_memory_(self: Tensor) -> Tensor:
-    """This tensor: processes get copies, and see no writes of one another."""
+    """This tensor, with a warning: processes get copies, and see no writes of one another."""
+    warnings.warn(
+        "[share_memory_] processes get copies of tensors, and see no writes of one another; try "
+        "sending results back by a queue",
+        RuntimeWarning,
+        stacklevel=2,
+    )
     return self
 
 

@@ -1,4 +1,4 @@
-"""The import hook: `torch` and all below it come from Twofold, in this process only.
+"""The import hook: `torch` and all below it come from Twofold, in this process and its children.
 
 A name such as `torch.nn.functional` is looked for in several packages, the most special first: the
 additions of an old version, the additions of `twofold.run.torch`, Twofold itself. Where one of them
@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import explain_missing
+from . import children
 
 TWOFOLD = __name__.split(".")[0]
 ADDITIONS = f"{TWOFOLD}.run.torch"
@@ -144,6 +145,7 @@ def install(version: str = "") -> None:
     for package in VERSIONS[version]:
         importlib.import_module(f"{package}.semantics").apply()
     sys.meta_path.insert(0, TorchFinder())
+    children.prepare(install, version)
 
 
 VERSIONS: dict[str, list[str]] = {"": [], "0.1": [f"{TWOFOLD}.run.torch_0_1"]}

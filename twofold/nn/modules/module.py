@@ -677,7 +677,9 @@ class Module:
         return self
 
     def share_memory(self: M) -> M:
-        """This module: what is shared with other processes is up to them."""
+        """This module, with a warning: other processes get copies of its parameters."""
+        for t in itertools.islice(itertools.chain(self.parameters(), self.buffers()), 1):
+            t.share_memory_()
         return self
 
     def train(self: M, mode: bool = True) -> M:
