@@ -12,6 +12,7 @@ from twofold import config
 from twofold.graph.node import make
 from twofold.graph.types import Type
 from twofold.ops.attention import ATTENTION, ATTENTION_GRADIENTS
+from twofold.ops.base import Op
 from twofold.tensor import Tensor, wrap
 
 torch = pytest.importorskip("torch")
@@ -123,26 +124,74 @@ def test_gradients_of_two_orders(kind: str) -> None:
     assert tf.autograd.gradgradcheck(attend, inputs)
 
 
+@pytest.mark.parametrize("drop", [0.0, 0.3])
 @pytest.mark.parametrize("masked", [False, True])
-def test_kernels_agree_with_their_references(masked: bool) -> None:
-    """Also the sums of exponents, which nothing but the gradients reads."""
+def test_kernels_agree_with_their_references(masked: bool, drop: float) -> None:
+    """Also the sums of exponents, which nothing but the gradients reads, and what is dropped."""
     rng = np.random.default_rng(4)
-    q, k, v = (rng.standard_normal(s) for s in [(2, 4, 19, 6), (2, 2, 23, 6), (2, 2, 23, 5)])
-    mask = [rng.random((1, 4, 23, 19)) > 0.4] if masked else []
-    attrs = (0.3, not masked)
+    q, k, v = (rng.standard_normal(s) for s in [(2, 4, 139, 6), (2, 2, 223, 6), (2, 2, 223, 5)])
+    more = [rng.random((1, 4, 223, 139)) > 0.4] if masked else []
+    more += [np.array(-7), np.array(12345)] if drop else []
+    attrs = (0.3, not masked, drop)
 
-    def both(op, arrays: list[np.ndarray]) -> np.ndarray:
+    def both(op: Op, arrays: list[np.ndarray]) -> np.ndarray:
         types = [Type(x.shape, tf.tensor(x).dtype) for x in arrays]
         node = make(op, tuple(tf.tensor(x)._node() for x in arrays), attrs)
         expected = op.reference(arrays, types, attrs, node.type)
         np.testing.assert_allclose(wrap(node).numpy(), expected, rtol=1e-12, atol=1e-12)
         return expected
 
-    flat = both(ATTENTION, [q, k, v, *mask])
-    y, sums = flat[: 2 * 19 * 4 * 5].reshape(2, 19, 4, 5), flat[2 * 19 * 4 * 5 :]
-    g = rng.standard_normal((2, 4, 19, 5))
+    flat = both(ATTENTION, [q, k, v, *more])
+    n = 2 * 139 * 4 * 5
+    y, sums = flat[:n].reshape(2, 139, 4, 5), flat[n:]
+    g = rng.standard_normal((2, 4, 139, 5))
     rows = (g * y.transpose(0, 2, 1, 3)).sum(-1)
-    both(ATTENTION_GRADIENTS, [q, k, v, g, sums.reshape(2, 4, 19), rows, *mask])
+    both(ATTENTION_GRADIENTS, [q, k, v, g, sums.reshape(2, 4, 139), rows, *more])
+
+
+def test_dropout_keeps_the_mean_and_differs_from_call_to_call() -> None:
+    """A share p of the weights is 0, the others are larger; both directions drop the same."""
+    q, k = tf.zeros(1, 2, 64, 4), tf.zeros(1, 2, 64, 4)
+    v = tf.eye(64).expand(1, 2, 64, 64)
+
+    def weights() -> np.ndarray:
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=0.25).numpy()
+
+    tf.manual_seed(3)
+    first, second = weights(), weights()
+    assert set(np.unique(first).round(6)) == {0, np.float32(1 / 64 / 0.75).round(6)}
+    assert abs((first == 0).mean() - 0.25) < 0.02 and (first != second).mean() > 0.3
+    tf.manual_seed(3)
+    np.testing.assert_array_equal(weights(), first)
+
+
+def test_gradients_with_dropout() -> None:
+    """Of two orders, by differences, the same weights being dropped each time."""
+    rng = np.random.default_rng(5)
+    inputs = [tf.tensor(rng.standard_normal((1, 2, 6, 3)), requires_grad=True) for _ in range(3)]
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        tf.manual_seed(1)
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=0.4)
+
+    assert tf.autograd.gradcheck(attend, inputs)
+    assert tf.autograd.gradgradcheck(attend, inputs)
+
+
+def test_each_step_of_a_loop_drops_its_own() -> None:
+    """And the loop's gradient the same as its steps did."""
+    x = tf.randn(3, 1, 1, 8, 4, dtype=tf.float64).requires_grad_()
+    eye = tf.eye(8, dtype=tf.float64).reshape(1, 1, 8, 8)
+
+    def step(carry: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = F.scaled_dot_product_attention(x, x, eye, dropout_p=0.5)
+        return carry + y, y
+
+    tf.manual_seed(5)
+    carry, ys = tf.scan(step, tf.zeros(1, 1, 8, 8, dtype=tf.float64), x)
+    np.testing.assert_allclose(carry.detach().numpy(), ys.sum(0).detach().numpy(), rtol=1e-12)
+    dropped = (ys == 0).reshape(3, -1).numpy()
+    assert 0.3 < dropped.mean() < 0.7 and (dropped[0] != dropped[1]).any()
 
 
 def test_batches_of_batches() -> None:
@@ -192,9 +241,9 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     """At the line that made them."""
     q, k = tf.randn(1, 4, 9, 3)._node(), tf.randn(1, 3, 9, 3)._node()
     with pytest.raises(RuntimeError, match="a multiple of G"):
-        make(ATTENTION, (q, k, k), (1.0, False))
+        make(ATTENTION, (q, k, k), (1.0, False, 0.0))
     with pytest.raises(RuntimeError, match="broadcast to"):
-        make(ATTENTION, (q, q, q, tf.ones(1, 4, 8, 9)._node()), (1.0, False))
+        make(ATTENTION, (q, q, q, tf.ones(1, 4, 8, 9)._node()), (1.0, False, 0.0))
     half = tf.randn(1, 4, 9, 3).half()._node()
     with pytest.raises(RuntimeError, match="float32 and float64"):
-        make(ATTENTION, (half, half, half), (1.0, False))
+        make(ATTENTION, (half, half, half), (1.0, False, 0.0))

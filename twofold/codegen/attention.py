@@ -21,6 +21,7 @@ from .matmul_tile import tile_function
 from .packing import Packer
 from .scalar import emit_const, load, memory_type, store
 from .vecmath import F64, Lanes, Vec
+from .vecmath_bits import philox_block
 from .vecmath_table import FUNCTIONS
 
 
@@ -52,15 +53,23 @@ class _Attention:
         if spec.mask is not None:
             self.arrays["mask"] = words.array()
             self.strides["mask"] = [words.integer() for _ in range(4)]
+        if spec.drops:
+            self.arrays |= {name: words.array() for name in ("key", "first")}
+            self.w |= {name: words.integer() for name in ("s_blocks", "threshold", "factor")}
         b = self.builder
-        scale = b.bitcast(self.w["scale"], F64)
-        self.scale = scale if spec.dtype is dtypes.float64 else b.fptrunc(scale, self.element)
+        self.scale = self._number("scale")
         self.groups = b.udiv(self.w["heads"], self.w["served"])
         self.packer = Packer(self.module, spec.dtype, spec.dtype, target)
         self.tiles: dict[str, ir.Function] = {}
         self.places()
         loop(b, begin, end, i64(1), [], lambda item, _: self.item(item), "item")
         b.ret_void()
+
+    def _number(self, name: str) -> ir.Value:
+        """A word that holds a float64, as a number of the kernel's type."""
+        b = self.builder
+        value = b.bitcast(self.w[name], F64)
+        return value if self.dtype is dtypes.float64 else b.fptrunc(value, self.element)
 
     def places(self) -> None:
         """Cut the scratch memory into its parts."""
@@ -262,6 +271,24 @@ class _Attention:
         )
         return Lanes(b, wide, self.target).wrap(far).select(score, outside)
 
+    def kept(self, batch: ir.Value, head: ir.Value, query: ir.Value, key: ir.Value) -> list[Vec]:
+        """Which weights of a panel of queries from `query` on stay, for each of the four keys from
+        `key` on, a multiple of 4."""
+        b, w, wide = self.builder, self.w, self.wide
+        at = Lanes(b, wide, self.target)
+        first = b.ashr(b.add(self._word("first"), i64(3)), i64(2))
+        row = b.add(b.mul(b.add(b.mul(batch, w["heads"]), head), w["length"]), query)
+        start = b.add(b.add(b.mul(row, w["s_blocks"]), b.udiv(key, i64(4))), first)
+        block = at.wrap(
+            b.add(b.mul(iota(wide), splat(b, w["s_blocks"], wide)), splat(b, start, wide))
+        )
+        words = philox_block(at.wrap(splat(b, self._word("key"), wide)), block)
+        least = at.wrap(splat(b, w["threshold"], wide))
+        return [word >= least for word in words]
+
+    def _word(self, name: str) -> ir.Value:
+        return load(self.builder, self.arrays[name], dtypes.int64, 1, self.target)
+
 
 class _Forward(_Attention):
     """An item is a block of queries of one head."""
@@ -359,6 +386,15 @@ class _Forward(_Attention):
 
         zero = emit_const(0, self.dtype, self.wide)
         total = at.wrap(loop(b, i64(0), n, i64(1), [zero], exponent, "exponent")[0])
+        if self.spec.drops:
+            factor = self.all_lanes(self._number("factor"))
+
+            def drop(i: ir.Value) -> None:
+                for r, stays in enumerate(self.kept(*which, query, b.add(key, i))):
+                    where = self.at(self.scores, b.mul(b.add(i, i64(r)), wide))
+                    self.put(stays.select(self.get(where) * factor, 0.0), where)
+
+            self.each(n, drop, 4)
         shrink = self.exp(old - base)
         where = self.at(self.totals, p)
         self.put(self.get(where) * shrink + total, where)
@@ -502,7 +538,8 @@ class _Backward(_Attention):
         # Queries that see nothing have weights of 0, whatever is taken from -inf.
         sums = sums.equals(-float("inf")).select(sums.lift(0), sums)
         seen = b.add(b.sub(query, key), b.add(w["reach"], i64(self.wide - 1)))
-        near = self.least(n, seen)
+        near = b.mul(self.ceiling(seen, rows), i64(rows))  # products read whole tiles
+        near = self.least(n, near)
 
         def keys(t: ir.Value) -> None:
             left = self.least(i64(rows), b.sub(n, t))
@@ -514,27 +551,39 @@ class _Backward(_Attention):
                 a = (self.row(name, base, b.add(key, t)), self.strides[name][2], i64(1))
                 turned = self._turned("q" if name == "k" else "g", p)
                 self.tile("along", w[size], a, (turned, wide), (self.at(held, at), block), no, left)
-            restrict = self.is_restricted(query, b.add(key, t), left)
-
-            def one(i: ir.Value) -> None:
-                where = b.add(at, b.mul(i, block))
-                score_at, slope_at = self.at(self.weights, where), self.at(self.slopes, where)
-                score = self.get(score_at)
-                before = b.block
-                with b.if_then(restrict):
-                    inside = self.restricted(score, batch, head, query, b.add(b.add(key, t), i))
-                    after = b.block
-                both = b.phi(score.value.type)
-                both.add_incoming(score.value, before)
-                both.add_incoming(inside.value, after)
-                weight = self.exp(Lanes(b, self.wide, self.target).wrap(both) - sums)
-                self.put(weight, score_at)
-                slope = (self.get(slope_at) - means) * weight * self.all_lanes(self.scale)
-                self.put(slope, slope_at)
-
-            self.each(left, one)
 
         self.each(near, keys, rows)
+        factor = self.all_lanes(self._number("factor") if self.spec.drops else self.scale)
+        with_mask = self.is_restricted(query, key, near)
+
+        def one(i: ir.Value, stays: Vec | None) -> None:
+            where = b.add(b.mul(i, block), p)
+            score_at, slope_at = self.at(self.weights, where), self.at(self.slopes, where)
+            score = self.get(score_at)
+            before = b.block
+            with b.if_then(with_mask):
+                inside = self.restricted(score, batch, head, query, b.add(key, i))
+                after = b.block
+            both = b.phi(score.value.type)
+            both.add_incoming(score.value, before)
+            both.add_incoming(inside.value, after)
+            weight = self.exp(Lanes(b, self.wide, self.target).wrap(both) - sums)
+            slope = self.get(slope_at)
+            if stays is not None:
+                slope = stays.select(slope * factor, 0.0)
+            self.put((slope - means) * weight * self.all_lanes(self.scale), slope_at)
+            if stays is not None:
+                weight = stays.select(weight * factor, 0.0)
+            self.put(weight, score_at)
+
+        def four(i: ir.Value) -> None:
+            for r, stays in enumerate(self.kept(batch, head, query, b.add(key, i))):
+                one(b.add(i, i64(r)), stays)
+
+        if self.spec.drops:
+            self.each(near, four, 4)
+        else:
+            self.each(near, lambda i: one(i, None))
 
     def _products(
         self, first: ir.Value, count: ir.Value, key: ir.Value, n: ir.Value,

@@ -186,13 +186,12 @@ def _next_after_bits(x: Vec, towards: Vec, bits: Vec, towards_bits: Vec) -> Vec:
     return x.is_nan().select(bits, stepped)
 
 
-def philox_word(key: Vec, counter: Vec) -> Vec:
-    """Word `counter & 3` of the Philox 4x32-10 block `counter >> 2` (see `ops/philox.py`).
+def philox_block(key: Vec, block: Vec) -> list[Vec]:
+    """The four words of a Philox 4x32-10 block (see `ops/philox.py`).
 
     Words live in the low halves of 64-bit lanes: the product of two of them is one instruction.
     """
     low = 0xFFFFFFFF
-    block = counter.shr_logical(2)
     c0, c1, c2, c3 = block & low, block.shr_logical(32), block.lift(0), block.lift(0)
     k0, k1 = key & low, key.shr_logical(32)
     for _ in range(10):
@@ -200,5 +199,11 @@ def philox_word(key: Vec, counter: Vec) -> Vec:
         c0, c1 = p1.shr_logical(32) ^ c1 ^ k0, p1 & low
         c2, c3 = p0.shr_logical(32) ^ c3 ^ k1, p0 & low
         k0, k1 = (k0 + 0x9E3779B9) & low, (k1 + 0xBB67AE85) & low
+    return [c0, c1, c2, c3]
+
+
+def philox_word(key: Vec, counter: Vec) -> Vec:
+    """Word `counter & 3` of the Philox 4x32-10 block `counter >> 2`."""
+    c0, c1, c2, c3 = philox_block(key, counter.shr_logical(2))
     odd, upper = (counter & 1).differs(0), (counter & 2).differs(0)
     return upper.select(odd.select(c3, c2), odd.select(c1, c0)).trunc(I32)

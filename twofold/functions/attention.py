@@ -7,6 +7,7 @@ import math
 from ..ops import attention as op
 from ..ops import movement as mv
 from ..tensor import Tensor, wrap
+from .random import stretch
 
 
 def fits(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> bool:
@@ -33,10 +34,11 @@ def fits(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> bool
 
 
 def attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, causal: bool
-) -> Tensor:
-    """softmax(scale q k^T + mask) v of tensors that fit (see `fits`): query (..., H, L, E), key
-    (..., G, S, E), value (..., G, S, V) give (..., H, L, V); G divides H."""
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, causal: bool,
+    drop: float,
+) -> Tensor:  # fmt: skip
+    """dropout(softmax(scale q k^T + mask)) v of tensors that fit (see `fits`): query (..., H, L,
+    E), key (..., G, S, E), value (..., G, S, V) give (..., H, L, V); G divides H."""
     shape = (*query.shape[:-1], value.shape[-1])
 
     def four(x: Tensor, rank: int) -> tuple[int, ...]:
@@ -50,4 +52,8 @@ def attention(
     m = None
     if mask is not None:
         m = mv.permute(mv.reshape(mask._node(), four(mask, rank)), (0, 1, 3, 2))
-    return wrap(mv.reshape(op.attention(q, k, v, m, scale, causal), tuple(shape)))
+    # The kernel takes whole blocks of four words, from the first whole one on.
+    words = 4 * -(-key.size(-2) // 4) * math.prod(query.shape[:-1])
+    stream = stretch(words + 3) if drop else ()
+    y = op.attention(q, k, v, m, scale, causal, drop, stream)
+    return wrap(mv.reshape(y, tuple(shape)))

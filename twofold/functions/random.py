@@ -189,21 +189,27 @@ def in_loop(steps: int, step: Node) -> Iterator[None]:
         _loops.found.pop()
 
 
-def _words(n: int, each: int, generator: Generator | None) -> list[Node]:
-    """`each` int32 vectors of n random words; within loops, each step has such from a stretch of
-    the stream that all steps share."""
+def stretch(n: int, generator: Generator | None = None) -> tuple[Node, Node]:
+    """The key of the stream and the position of the first of n words taken from it; within loops,
+    each step has a stretch of its own."""
     generator = generator or default_generator
-    taken = n * each * math.prod(steps for steps, _ in _loops.found)
+    taken = n * math.prod(steps for steps, _ in _loops.found)
     key = leaf(generator.key, _WORD, False, True)
     first = leaf(generator.take(taken), _WORD, False, True)
     positions.add(first)
     if recorder.observer is not None:
         recorder.observer.live(key, lambda: generator.key)
         recorder.observer.live(first, lambda: generator.take(taken))
-    stretch = taken
+    own = taken
     for steps, step in _loops.found:
-        stretch //= max(steps, 1)
-        first = ew.add(first, ew.mul(step, number(stretch, dtypes.int64)))
+        own //= max(steps, 1)
+        first = ew.add(first, ew.mul(step, number(own, dtypes.int64)))
+    return key, first
+
+
+def _words(n: int, each: int, generator: Generator | None) -> list[Node]:
+    """`each` int32 vectors of n random words."""
+    key, first = stretch(n * each, generator)
     key = broadcast_to(key, (n,))
     counter = ew.add(mv.iota(n), broadcast_to(first, (n,)))
     words = [ew.random_bits(key, counter)]

@@ -24,6 +24,7 @@ from math import prod
 
 from ..dtypes import DType
 from ..machine import Target
+from ..ops.attention import threshold
 from .affine import contiguous
 from .launch import Array, Launch, Scratch
 from .matmul import SMALL_FLOPS, Tile, tile
@@ -41,16 +42,19 @@ Input = tuple[Array, Sequence[int]]
 @dataclass(frozen=True)
 class AttentionSpec:
     """The kernel of attention, or of its gradients. `mask` is the dtype of what is added to scores
-    (bool: which keys are seen), or None."""
+    (bool: which keys are seen), or None. `drops` says that weights are dropped at random."""
 
     dtype: DType
     mask: DType | None
     backward: bool
+    drops: bool
 
 
 def is_readable(shape: Sequence[int], strides: Sequence[int], is_mask: bool) -> bool:
     """Whether the kernels read an input in place: the last axis is dense, and the rows that a tile
     reads side by side do not all fall into the same lines of the first cache."""
+    if not shape:
+        return True
     if len(shape) == 3:
         return all(n == 1 or m == k for n, m, k in zip(shape, strides, contiguous(shape)))
     dense = shape[-1] == 1 or strides[-1] == 1
@@ -65,16 +69,17 @@ def panel_rows(shape: Tile, target: Target) -> int:
 def schedule(
     dtype: DType,
     shapes: Sequence[Sequence[int]],
-    attrs: tuple[float, bool],
+    attrs: tuple[float, bool, float],
     inputs: Sequence[Input],
     mask: tuple[Input, Sequence[int], DType] | None,
+    stream: Sequence[Array],
     out: Array,
     target: Target,
 ) -> list[Launch]:
     """The launch of attention (three `inputs`), or of its gradients (six). `shapes` are those of q,
     k and v."""
     (b, h, length, e), (_, g, s, _), (*_, v) = shapes
-    scale, causal = attrs
+    scale, causal, drop = attrs
     backward = len(inputs) > 3
     wide = tile(dtype, target)
     lanes = wide.columns // 2
@@ -102,10 +107,13 @@ def schedule(
         (at, strides), extents, _ = mask
         mask_args = [at, *(0 if n == 1 else m for m, n in zip(strides, extents))]
         reads.append(at.buffer)
-    (bits,) = struct.unpack("<q", struct.pack("<d", scale))
+    stream_args: list = []
+    if stream:
+        stream_args = [*stream, -(-s // 4), threshold(drop), _bits(1 / (1 - drop))]
+        reads += [x.buffer for x in stream]
     args: list = [*(x for x, _ in inputs), *results, Scratch((scratch + lanes) * size)]
     args += [length, s, e, v, h, h // g, blocks, e_wide, v_wide, keys_wide]
-    args += [1 if causal else max(s, 1), bits]
+    args += [1 if causal else max(s, 1), _bits(scale)]
     for _, strides in inputs[: 4 if backward else 3]:
         args += strides[:3]
     pairs = b * h * length * s // (2 if causal else 1)
@@ -113,8 +121,8 @@ def schedule(
     n_bytes = (prod(shapes[0]) + prod(shapes[1]) + prod(shapes[2])) * size * (1 + backward)
     return [
         Launch(
-            AttentionSpec(dtype, mask[2] if mask else None, backward),
-            [*args, *mask_args],
+            AttentionSpec(dtype, mask[2] if mask else None, backward, bool(stream)),
+            [*args, *mask_args, *stream_args],
             items=items,
             grain=items if flops < SMALL_FLOPS else 1,
             reads=tuple(reads),
@@ -123,6 +131,12 @@ def schedule(
             n_bytes=n_bytes,
         )
     ]
+
+
+def _bits(value: float) -> int:
+    """A float64 as a word."""
+    (found,) = struct.unpack("<q", struct.pack("<d", value))
+    return found
 
 
 def _moved(x: Array, n_bytes: int) -> Array:

@@ -210,7 +210,7 @@ def _template_inputs(p: Partition, node: Node) -> None:
 def _is_readable(node: Node, x: Node, strides: Sequence[int]) -> bool:
     """Whether the template of `node` reads its input `x` by these strides."""
     if node.structure.op.kind in ("attention", "attention_gradients"):
-        is_mask = x in node.inputs[node.structure.op.operands :]
+        is_mask = x in node.structure.op.rest(node.inputs, node.attrs)[0]
         return attention.is_readable(x.shape, strides, is_mask)
     return x not in images(node) or convolve.is_readable(x.shape, strides)
 

@@ -371,12 +371,15 @@ def _conv(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list
 
 
 def _attention(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
-    n = node.structure.op.operands
+    op, attrs = node.structure.op, node.attrs
+    masks, stream = op.rest(inputs, attrs)
     mask = None
-    if len(inputs) > n:
-        mask = inputs[n], node.inputs[n].shape, node.inputs[n].dtype
+    if masks:
+        given = node.inputs[op.operands]
+        mask = masks[0], given.shape, given.dtype
     shapes = [x.shape for x in node.inputs[:3]]
-    return attention.schedule(node.dtype, shapes, node.attrs, inputs[:n], mask, out, s.target)
+    own, words = inputs[: op.operands], [x for x, _ in stream]
+    return attention.schedule(node.dtype, shapes, attrs, own, mask, words, out, s.target)
 
 
 def _call(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:

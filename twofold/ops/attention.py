@@ -5,6 +5,10 @@ mask, (B or 1, H or 1, S or 1, L or 1), has a column for each query; floats are 
 which keys a query sees. With `causal` query i sees the keys up to i. Rows of weights with nothing
 to see are 0.
 
+With `drop` above 0 each weight is dropped with this probability, else divided by 1 - drop, as word
+((b H + h) L + i) S' + j of a stream of random numbers says, S' being S rounded up to whole blocks
+of four words; the last two inputs are the stream's key and first word, both int64 scalars.
+
 A node has one value, so results lie one after the other in a vector: y as (B, L, H, V) and the
 logarithms of the sums of exponents as (B, H, L); of the gradients those of q, k and v, as (B, L, H,
 E), (B, S, G, E) and (B, S, G, V): the order in which the products before and after read them.
@@ -14,14 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from .. import dtypes
+from ..dtypes import DType
 from ..graph.node import Node
 from ..graph.node import make as make_node
 from ..graph.types import Type
-from . import contract, reduce
+from . import contract, philox, reduce
 from . import elementwise as ew
 from . import movement as mv
 from .base import Op, register, require_same_dtype
@@ -55,7 +61,7 @@ def _gradient_shapes(types: Sequence[Type | Node]) -> list[Shape]:
 
 
 class _Attention(Op):
-    params: tuple[str, ...] = ("scale", "causal")
+    params: tuple[str, ...] = ("scale", "causal", "drop")
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
         q, k, v = types[:3]
@@ -68,7 +74,10 @@ class _Attention(Op):
                 f"[{self.name}] takes q (B, H, L, E), k (B, G, S, E) and v (B, G, S, V), H a "
                 f"multiple of G; got {q.shape}, {k.shape} and {v.shape}"
             )
-        for mask in types[self.operands :]:
+        masks, stream = self.rest(types, attrs)
+        if any(x.shape or x.dtype is not dtypes.int64 for x in stream):
+            raise RuntimeError(f"[{self.name}] a stream is two int64 scalars; got {stream}")
+        for mask in masks:
             full = (b, h, s, length)
             if len(mask.shape) != 4 or any(m not in (1, n) for m, n in zip(mask.shape, full)):
                 raise RuntimeError(
@@ -80,15 +89,19 @@ class _Attention(Op):
     def batch(
         self, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
     ) -> Node:
-        """One larger batch, whose results are put apart again."""
+        """One larger batch, whose results are put apart again. With streams of their own, one after
+        the other."""
+        n = len(inputs) - len(self.rest(inputs, attrs)[1])
+        if any(batched[n:]):
+            return _one_by_one(self, inputs, batched, attrs, size)
         whole = []
-        for x, is_batched in zip(inputs, batched):
+        for x, is_batched in zip(inputs[:n], batched):
             if not is_batched:
                 x = mv.expand(x, (size, *x.shape))
             if x.shape[1] == 1 and inputs[0].shape[int(batched[0])] != 1:  # a mask for all
                 x = mv.expand(x, (size, inputs[0].shape[int(batched[0])], *x.shape[2:]))
             whole.append(mv.reshape(x, (size * x.shape[1], *x.shape[2:])))
-        flat = make_node(self, tuple(whole), attrs)
+        flat = make_node(self, (*whole, *inputs[n:]), attrs)
         parts = _parts(flat, self.shapes(whole))
         return mv.concatenate([mv.reshape(p, (size, prod(p.shape) // size)) for p in parts], 1)
 
@@ -99,6 +112,11 @@ class _Attention(Op):
 
     operands = 3
     """How many inputs there are before the mask."""
+
+    def rest(self, inputs: Sequence[Any], attrs: tuple) -> tuple[Sequence[Any], Sequence[Any]]:
+        """The mask, if there is one, and the stream, if there is one."""
+        end = len(inputs) - 2 * (attrs[2] > 0)
+        return inputs[self.operands : end], inputs[end:]
 
 
 class Attention(_Attention):
@@ -111,22 +129,24 @@ class Attention(_Attention):
     shapes = staticmethod(_result_shapes)
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
-        q, k, v, *mask = node.inputs
+        q, k, v, *more = node.inputs
         y, sums = _parts(node, self.shapes(node.inputs))
         y, of_y = (
             mv.permute(x, _HEADS_INSIDE) for x in (y, _parts(g, self.shapes(node.inputs))[0])
         )
         rows = reduce.sum_(ew.mul(of_y, y), (3,))
         inputs = (q, k, v, of_y, sums, rows)
-        flat = make_node(ATTENTION_GRADIENTS, (*inputs, *mask), node.attrs)
+        flat = make_node(ATTENTION_GRADIENTS, (*inputs, *more), node.attrs)
         found = [mv.permute(x, _HEADS_INSIDE) for x in _parts(flat, _gradient_shapes(inputs))]
-        return (*found, *(None for _ in mask))
+        return (*found, *(None for _ in more))
 
     def reference(
         self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
     ) -> np.ndarray:
         v = _served(arrays[2], arrays[0].shape[1])
-        p, sums = _weights(arrays[:3], arrays[3:], attrs)
+        mask, stream = self.rest(arrays, attrs)
+        p, sums = _weights(arrays[:3], mask, attrs)
+        p = p * _kept(stream, p.shape, attrs[2])
         return _joined([(p @ v).transpose(_HEADS_INSIDE), sums], out)
 
 
@@ -142,8 +162,9 @@ class AttentionGradients(_Attention):
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
         """By the matrices themselves; what depends on the inputs through the sums is part of it."""
-        q, k, v, dy, _, _, *mask = node.inputs
-        scale, causal = node.attrs
+        q, k, v, dy, _, _, *more = node.inputs
+        mask, stream = self.rest(node.inputs, node.attrs)
+        scale, causal, drop = node.attrs
         cq, ck, cv = (mv.permute(x, _HEADS_INSIDE) for x in _parts(g, self.shapes(node.inputs)))
         groups, heads = k.shape[1], q.shape[1]
         k, v, ck, cv = (_repeated(x, heads // groups) for x in (k, v, ck, cv))
@@ -156,22 +177,29 @@ class AttentionGradients(_Attention):
         def row_sums(x: Node) -> Node:
             return reduce.spread(reduce.sum_(x, (3,)), x.shape, (3,))
 
+        chosen = _kept_nodes(stream, (*q.shape[:3], k.shape[2]), drop, q.dtype)
+
+        def kept(x: Node) -> Node:
+            return x if chosen is None else ew.mul(x, chosen)
+
         p = _weight_nodes(scaled(product(q, turned(k))), mask, causal)
-        dp = product(dy, turned(v))
+        dp = kept(product(dy, turned(v)))
         centred = ew.sub(dp, row_sums(ew.mul(p, dp)))
         ds = scaled(ew.mul(p, centred))
         of_ds = scaled(ew.add(product(cq, turned(k)), product(q, turned(ck))))
         part = ew.mul(p, of_ds)
         total = row_sums(part)
-        of_dp = ew.sub(part, ew.mul(total, p))
-        of_p = ew.add(product(dy, turned(cv)), ew.sub(ew.mul(of_ds, centred), ew.mul(total, dp)))
+        of_dp = kept(ew.sub(part, ew.mul(total, p)))
+        of_p = ew.add(
+            kept(product(dy, turned(cv))), ew.sub(ew.mul(of_ds, centred), ew.mul(total, dp))
+        )
         of_s = scaled(ew.mul(p, ew.sub(of_p, row_sums(ew.mul(p, of_p)))))
         of_q = ew.add(product(ds, ck), product(of_s, k))
         of_k = ew.add(product(turned(ds), cq), product(turned(of_s), q))
         of_v = product(turned(of_dp), dy)
-        of_dy = ew.add(product(p, cv), product(of_dp, v))
+        of_dy = ew.add(product(kept(p), cv), product(of_dp, v))
         of_k, of_v = (_gathered(x, groups) for x in (of_k, of_v))
-        return (of_q, of_k, of_v, of_dy, None, None, *(None for _ in mask))
+        return (of_q, of_k, of_v, of_dy, None, None, *(None for _ in more))
 
     def reference(
         self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
@@ -179,11 +207,13 @@ class AttentionGradients(_Attention):
         heads, groups = arrays[0].shape[1], arrays[1].shape[1]
         q, dy = (x.astype(np.float64) for x in (arrays[0], arrays[3]))
         k, v = (_served(x, heads) for x in arrays[1:3])
-        p, _ = _weights(arrays[:3], arrays[6:], attrs)
+        mask, stream = self.rest(arrays, attrs)
+        p, _ = _weights(arrays[:3], mask, attrs)
+        kept = _kept(stream, p.shape, attrs[2])
         with np.errstate(all="ignore"):
-            dp = dy @ v.swapaxes(2, 3)
+            dp = dy @ v.swapaxes(2, 3) * kept
             ds = p * (dp - arrays[5].astype(np.float64)[..., None]) * attrs[0]
-            dq, dk, dv = ds @ k, ds.swapaxes(2, 3) @ q, p.swapaxes(2, 3) @ dy
+            dq, dk, dv = ds @ k, ds.swapaxes(2, 3) @ q, (p * kept).swapaxes(2, 3) @ dy
         b, _, s, _ = dk.shape
         dk, dv = (x.reshape(b, groups, -1, s, x.shape[3]).sum(2) for x in (dk, dv))
         return _joined([x.transpose(_HEADS_INSIDE) for x in (dq, dk, dv)], out)
@@ -203,7 +233,7 @@ def _weights(
     arrays: Sequence[np.ndarray], mask: Sequence[np.ndarray], attrs: tuple
 ) -> tuple[np.ndarray, np.ndarray]:
     """The weights (B, H, L, S), and the logarithms of the sums of exponents."""
-    scale, causal = attrs
+    scale, causal, _ = attrs
     q, k = arrays[0].astype(np.float64), _served(arrays[1], arrays[0].shape[1])
     with np.errstate(all="ignore"):
         s = q @ k.swapaxes(2, 3) * scale
@@ -217,6 +247,61 @@ def _weights(
         total = e.sum(-1, keepdims=True)
         p = np.where(total == 0, 0, e / total)
         return p, (top + np.log(total))[..., 0]
+
+
+def _one_by_one(
+    op: Op, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+) -> Node:
+    """The op on each element of a batch."""
+    rows = []
+    for i in range(size):
+        own = []
+        for x, is_batched in zip(inputs, batched):
+            if is_batched:
+                bounds = ((i, 1, 1), *((0, n, 1) for n in x.shape[1:]))
+                x = mv.reshape(mv.slice_(x, bounds), x.shape[1:])
+            own.append(x)
+        flat = make_node(op, tuple(own), attrs)
+        rows.append(mv.reshape(flat, (1, *flat.shape)))
+    return mv.concatenate(rows, 0)
+
+
+def threshold(drop: float) -> int:
+    """Weights whose 32 random bits are below this are dropped."""
+    return round(drop * 2**32)
+
+
+def _kept(stream: Sequence[np.ndarray], shape: Shape, drop: float) -> np.ndarray | float:
+    """What weights (B, H, L, S) are multiplied by."""
+    if not stream:
+        return 1.0
+    key, first = stream
+    *lead, s = shape
+    wide = -(-s // 4) * 4
+    start = (first + 3) // 4 * 4
+    counter = start + np.arange(prod(lead) * wide, dtype=np.int64).reshape(*lead, wide)[..., :s]
+    words = philox.random_bits(key, counter).view(np.uint32)
+    return (words >= threshold(drop)) / (1 - drop)
+
+
+def _kept_nodes(stream: Sequence[Node], shape: Shape, drop: float, dtype: DType) -> Node | None:
+    """The same as a node."""
+    if not stream:
+        return None
+    key, first = stream
+    *lead, s = shape
+    n, wide = prod(lead), -(-s // 4) * 4
+
+    def whole(value: int) -> Node:
+        return ew.constant(value, dtypes.int64)
+
+    start = ew.and_(ew.add(first, whole(3)), whole(-4))
+    row = mv.expand(mv.reshape(ew.mul(mv.iota(n), whole(wide)), (n, 1)), (n, s))
+    counter = ew.add(ew.add(row, mv.expand(mv.iota(s), (n, s))), start)
+    word = ew.cast(ew.random_bits(mv.expand(key, (n, s)), counter), dtypes.int64)
+    stays = ew.ge(ew.and_(word, whole(0xFFFFFFFF)), whole(threshold(drop)))
+    factor, zero = ew.constant(1 / (1 - drop), dtype), ew.constant(0, dtype)
+    return mv.reshape(ew.where(stays, factor, zero), shape)
 
 
 def _repeated(x: Node, times: int) -> Node:
@@ -255,12 +340,15 @@ ATTENTION = register(Attention())
 ATTENTION_GRADIENTS = register(AttentionGradients())
 
 
-def attention(q: Node, k: Node, v: Node, mask: Node | None, scale: float, causal: bool) -> Node:
+def attention(
+    q: Node, k: Node, v: Node, mask: Node | None, scale: float, causal: bool,
+    drop: float = 0.0, stream: Sequence[Node] = (),
+) -> Node:  # fmt: skip
     """y: (B, H, L, V); see the module. Narrower floats are widened."""
     dtype, wide = q.dtype, q.dtype.compute
     inputs = [ew.cast(x, wide) for x in (q, k, v)]
     if mask is not None:
         inputs.append(mask if mask.dtype is dtypes.bool_ else ew.cast(mask, wide))
-    flat = make_node(ATTENTION, tuple(inputs), (scale, causal))
+    flat = make_node(ATTENTION, (*inputs, *stream), (scale, causal, drop))
     y = mv.permute(_parts(flat, _result_shapes(inputs))[0], _HEADS_INSIDE)
     return ew.cast(y, dtype)

@@ -56,7 +56,7 @@ def _fuses(
 ) -> bool:
     """Whether one kernel does it all. A single query is faster as products of vectors."""
     served = query.dim() < 3 or query.size(-3) == key.size(-3) or enable_gqa
-    return not drop and served and query.size(-2) > 1 and fused.fits(query, key, value, mask)
+    return 0 <= drop < 1 and served and query.size(-2) > 1 and fused.fits(query, key, value, mask)
 
 
 @in_low_precision
@@ -83,7 +83,7 @@ def scaled_dot_product_attention(
         )
     scale = 1 / math.sqrt(query.size(-1)) if scale is None else scale
     if _fuses(query, key, value, attn_mask, dropout_p, enable_gqa):
-        return fused.attention(query, key, value, attn_mask, scale, is_causal)
+        return fused.attention(query, key, value, attn_mask, scale, is_causal, dropout_p)
     if enable_gqa:
         times = query.size(-3) // key.size(-3)
         key, value = key.repeat_interleave(times, -3), value.repeat_interleave(times, -3)
