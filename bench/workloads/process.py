@@ -105,6 +105,21 @@ def _attention_step(t: Any, weights: list[Any], size: int) -> None:
     loss.item()
 
 
+def _packed_step(t: Any, lstm: Any, size: int) -> None:
+    """Twelve sequences of uneven length, the longest of `size` steps."""
+    lengths = np.sort(np.random.default_rng(size).integers(1, size + 1, 12))[::-1]
+    lengths[0] = size
+    x = t.ones(size, 12, 32)
+    packed = t.nn.utils.rnn.pack_padded_sequence(x, t.tensor(lengths.tolist()))
+    loss = lstm(packed)[0].data.pow(2).mean()
+    loss.backward()
+    with t.no_grad():
+        for w in lstm.parameters():
+            w.sub_(0.1 * w.grad)
+            w.grad = None
+    loss.item()
+
+
 def _weights(t: Any) -> list[Any]:
     rng = np.random.default_rng(0)
     shapes = ((32, 64), (64, 10), (32, 64))
@@ -116,8 +131,9 @@ def _compiles(f: Framework, kind: str) -> float:
     """Kernels compiled for fifty sizes, in units of those compiled for the first."""
     os.environ["TWOFOLD_CACHE_DIR"] = ""
     t = f.module
-    step = _mlp_step if kind == "mlp" else _attention_step
-    weights = _weights(t)
+    steps = {"mlp": _mlp_step, "attention": _attention_step, "packed": _packed_step}
+    step = steps[kind]
+    weights = t.nn.LSTM(32, 32) if kind == "packed" else _weights(t)
     counts = sys.modules["twofold.codegen.jit"].counts
     step(t, weights, SIZES[0])
     first = counts["compiled"]
@@ -130,7 +146,11 @@ add(
     Workload(
         "compiles",
         "kernels compiled when a size takes 50 values, in sets of those for the first value",
-        {"batch size": {"kind": "mlp"}, "sequence length": {"kind": "attention"}},
+        {
+            "batch size": {"kind": "mlp"},
+            "sequence length": {"kind": "attention"},
+            "lengths of packed sequences": {"kind": "packed"},
+        },
         once=_compiles,
         unit="sets",
         peers=(),

@@ -25,7 +25,7 @@ from ...tensor import Tensor
 TILE = 4
 """Rows that a product computes together at the least."""
 
-MOST = 16
+MOST = 8
 """Segments, about, at most: wide batches are cut more coarsely."""
 
 
