@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import twofold as tf
 from twofold import config
-from twofold.kernels import winograd
+from twofold.kernels import winograd, winograd_weight
 from twofold.kernels.conv import Geometry
 from twofold.machine import target_for
 
@@ -117,6 +117,55 @@ def test_winograd_is_as_exact_as_it_says(monkeypatch, m, n, c, h, w, o, padding)
     assert (results[0] != direct).any()
     error, limit = np.abs(results[0] - exact).max(), np.abs(direct - exact).max()
     assert error <= 10 * limit
+
+
+def weight_gradient(x, g, padding):
+    w = tf.zeros(g.shape[1], x.shape[1], 3, 3, requires_grad=True)
+    y = F.conv2d(tf.tensor(x), w, padding=padding)
+    return tf.autograd.grad(y, w, tf.tensor(g))[0].numpy()
+
+
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize(
+    "n, c, h, w, o, padding, chunk",
+    [(2, 16, 9, 14, 48, 1, 1), (1, 32, 6, 5, 80, 0, 1 << 20), (3, 48, 9, 10, 32, 2, 1)],
+)
+def test_winograd_weight_gradients_are_as_exact_as_direct_ones(
+    monkeypatch, m, n, c, h, w, o, padding, chunk
+):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, c, h, w)).astype(np.float32)
+    shape = (n, o, h + 2 * padding - 2, w + 2 * padding - 2)
+    g = rng.standard_normal(shape).astype(np.float32)
+    exact = torch.nn.grad.conv2d_weight(
+        torch.tensor(x).double(), (o, c, 3, 3), torch.tensor(g).double(), padding=padding
+    ).numpy()
+    with config.override(winograd=False):
+        direct = weight_gradient(x, g, padding)
+    spec = winograd.WinogradSpec(tf.float32, m, 0, 0, target_for("host").vector_bytes // 4)
+    monkeypatch.setattr(winograd_weight, "choice", lambda *_: spec)
+    monkeypatch.setattr(winograd_weight, "CHUNK_BYTES", chunk)
+    tf.engine._programs.clear()
+    tf.engine._forms.clear()
+    results = []
+    for threads in (1, 2, 3):
+        with config.override(threads=threads):
+            results.append(weight_gradient(x, g, padding))
+    tf.engine._programs.clear()
+    tf.engine._forms.clear()
+    assert (results[0] == results[1]).all() and (results[0] == results[2]).all()
+    assert (results[0] != direct).any()
+    assert np.abs(results[0] - exact).max() <= 10 * np.abs(direct - exact).max()
+
+
+def test_which_weight_gradients_go_by_winograd():
+    target = target_for("x86-64-v4")
+    assert winograd_weight.choice(geometry(8, 64, 64, 56, 0), tf.float32, target).m == 4
+    assert winograd_weight.choice(geometry(8, 64, 64, 56, 0), tf.float64, target) is None
+    assert winograd_weight.choice(geometry(8, 3, 64, 56, 0), tf.float32, target) is None
+    assert winograd_weight.choice(geometry(1, 512, 512, 4, 0), tf.float32, target) is None
+    with config.override(winograd=False):
+        assert winograd_weight.choice(geometry(8, 64, 64, 56, 0), tf.float32, target) is None
 
 
 def test_gradients_through_winograd():

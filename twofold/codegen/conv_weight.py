@@ -14,7 +14,8 @@ from .transpose import turn
 I32 = ir.IntType(32)
 _WORDS = (
     "table rows row_tiles panels tiles tile_block tile_items lines lines_of_part line_block "
-    "part_size outputs channels od oh ow kd kh kw sd sh sw dd dh dw xn xd xh xw gn gd gh gw"
+    "part_size x_apart g_apart outputs channels od oh ow kd kh kw sd sh sw dd dh dw "
+    "xn xd xh xw gn gd gh gw"
 ).split()
 
 
@@ -67,7 +68,16 @@ class _Emitter(Emitter):
             zero = emit_const(0, spec.dtype, spec.lanes)
             store(b, zero, self._at(sums, i), spec.dtype, self.target)
 
-        loop(b, b.mul(low, i64(size)), b.mul(high, i64(size)), i64(spec.lanes), [], clear, "clear")
+        if not spec.onward:
+            loop(
+                b,
+                b.mul(low, i64(size)),
+                b.mul(high, i64(size)),
+                i64(spec.lanes),
+                [],
+                clear,
+                "clear",
+            )
         first = b.mul(part, w["lines_of_part"])
         last = self._least(b.add(first, w["lines_of_part"]), w["lines"])
 
@@ -79,8 +89,8 @@ class _Emitter(Emitter):
                 row_tile, rest = b.urem(t, w["row_tiles"]), b.udiv(t, w["row_tiles"])
                 panel, group = b.urem(rest, w["panels"]), b.udiv(rest, w["panels"])
                 column = b.mul(panel, i64(spec.columns))
-                x = self._at(self.x, b.mul(group, w["channels"]))
-                g = self._at(self.g, b.add(b.mul(group, w["outputs"]), column))
+                x = self._at(self.x, b.mul(group, w["x_apart"]))
+                g = self._at(self.g, b.add(b.mul(group, w["g_apart"]), column))
                 left = b.sub(w["outputs"], column)
                 to = self._at(sums, b.mul(t, i64(size)))
                 whole = b.icmp_signed(">=", left, i64(spec.columns))

@@ -20,6 +20,7 @@ from ..kernels.scatter import ScatterSpec
 from ..kernels.sort import SearchSpec, SortSpec, TopSpec
 from ..kernels.transpose import TransposeSpec
 from ..kernels.winograd import WinogradSpec, WinogradWeightsSpec
+from ..kernels.winograd_weight import WinogradCombineSpec, WinogradTurnSpec
 from ..machine import Target
 from . import (
     attention,
@@ -35,6 +36,7 @@ from . import (
     sort,
     transpose,
     winograd,
+    winograd_weight,
 )
 
 EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
@@ -56,7 +58,9 @@ EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
     TransposeSpec: transpose.emit,
     TurnedWeightsSpec: conv.emit_turned_weights,
     WeightsSpec: conv.emit_weights,
+    WinogradCombineSpec: winograd_weight.emit_combine,
     WinogradSpec: winograd.emit,
+    WinogradTurnSpec: winograd_weight.emit_turn,
     WinogradWeightsSpec: winograd.emit_weights,
 }
 

@@ -1,4 +1,4 @@
-"""What the kernels of convolutions have in common: three arrays, scratch memory, named words."""
+"""What the kernels of convolutions have in common: arrays, scratch memory, named words."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Emitter:
     """A kernel under construction. `arrays` are what it reads and writes, `w` its words by name;
     `words` gives those after them."""
 
-    def __init__(self, spec: Any, target: Target, names: Sequence[str]) -> None:
+    def __init__(self, spec: Any, target: Target, names: Sequence[str], n_arrays: int = 3) -> None:
         self.spec, self.target = spec, target
         self.module, function, self.builder = kernel_function()
         bases, args, self._begin, self._end, worker = function.args
         self.words = Words(self.builder, bases, args)
-        self.arrays = [self.words.array() for _ in range(3)]
+        self.arrays = [self.words.array() for _ in range(n_arrays)]
         self.scratch = self.words.scratch(worker)
         self.w = {name: self.words.integer() for name in names}
         self.element = memory_type(spec.dtype, 1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from llvmlite import ir
 
 from ..kernels.winograd import CHANNEL_BLOCK, POINTS, WinogradSpec, WinogradWeightsSpec
@@ -14,7 +17,7 @@ from .scalar import emit_const, emit_operation, load, memory_type, store
 Vectors = list[ir.Value]
 
 
-class _Arithmetic:
+class Arithmetic:
     """Vectors of a kernel, and the one-dimensional transforms on them.
 
     The points are 0, a, -a, b, -b (without b for m = 2) and infinity. What belongs to a and -a is
@@ -102,6 +105,31 @@ class _Arithmetic:
             result.append(total)
         return result
 
+    def values(self, g: Vectors) -> Vectors:
+        """A g: the values of the polynomial g at the points."""
+        result = [g[0]]
+        for point, square in zip(POINTS[self.spec.m], self.squares):
+            even, odd = g[0], g[1]
+            if self.spec.m == 4:
+                even, odd = self.fma(square, g[2], g[0]), self.fma(square, g[3], g[1])
+            result += self.pair(even, odd, point)
+        return [*result, g[-1]]
+
+    def taps(self, v: Vectors) -> Vectors:
+        """G' v, the transpose of `weights`."""
+        b, result = self.b, [self.times(1.0 / self._at_zero(), v[0]), None, v[-1]]
+        for k, (point, square) in enumerate(zip(POINTS[self.spec.m], self.squares)):
+            scale = 1.0 / (2.0 * square * self._others(k, square))
+            even, odd = b.fadd(v[1 + 2 * k], v[2 + 2 * k]), b.fsub(v[1 + 2 * k], v[2 + 2 * k])
+            result[0] = self.fma(scale, even, result[0])
+            middle = result[1]
+            if middle is None:
+                result[1] = self.times(scale * point, odd)
+            else:
+                result[1] = self.fma(scale * point, odd, middle)
+            result[2] = self.fma(scale * square, even, result[2])
+        return result
+
     def squared(self, rows: list[Vectors], transform: str) -> list[Vectors]:
         """A transform down the columns of a square, then along its rows."""
         apply = getattr(self, transform)
@@ -118,7 +146,7 @@ def emit_weights(spec: WinogradWeightsSpec, target: Target) -> ir.Module:
     source, to = words.array(), words.array()
     channels, chunks = words.integer(), words.integer()
     element, dtype, lanes = memory_type(tiles.dtype, 1), tiles.dtype, tiles.lanes
-    arithmetic = _Arithmetic(tiles, b, target)
+    arithmetic = Arithmetic(tiles, b, target)
 
     def at(base: ir.Value, offset: ir.Value) -> ir.Value:
         return b.gep(base, [offset], source_etype=element)
@@ -165,28 +193,93 @@ _WORDS = (
 ).split()
 
 
-class _Emitter(Emitter):
-    def __init__(self, spec: WinogradSpec, target: Target) -> None:
-        super().__init__(spec, target, _WORDS)
-        b, w = self.builder, self.w
-        self.arithmetic = _Arithmetic(spec, b, target)
-        self.x, self.weights, self.y = self.arrays
-        self.finish = LoopEmitter(spec.finish, target, b, self.words) if spec.finish else None
-        # Where inputs outside x are read, and outputs outside y are written, or all of a tile's
-        # that something is to be done with.
+class TileEmitter(Emitter):
+    """A kernel that reads tiles of images. `places` is a table of a tile's elements in memory;
+    `zeros` are read for those that lie outside."""
+
+    def __init__(
+        self,
+        spec: Any,
+        target: Target,
+        names: Sequence[str],
+        tiles: WinogradSpec,
+        n_arrays: int = 3,
+    ) -> None:
+        super().__init__(spec, target, names, n_arrays)
+        self.tiles, self.x = tiles, self.arrays[0]
+        self.arithmetic = Arithmetic(tiles, self.builder, target)
+        self.places = self.builder.alloca(ir.ArrayType(POINTER, tiles.points))
+        self.places.type = POINTER
         self.zeros = self.scratch
+        self.clear(self.zeros, self.w["channels"])
+
+    def _place(self, k: int) -> ir.Value:
+        return self.builder.gep(self.places, [i64(k)], source_etype=POINTER)
+
+    def corner(self, t: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
+        """Image, and first row and column of y, of a tile."""
+        b, w, m = self.builder, self.w, i64(self.tiles.m)
+        column, rest = b.urem(t, w["tiles_w"]), b.udiv(t, w["tiles_w"])
+        row, image = b.urem(rest, w["tiles_h"]), b.udiv(rest, w["tiles_h"])
+        return image, b.mul(row, m), b.mul(column, m)
+
+    def list_places(
+        self, base: ir.Value, rows: list[ir.Value], columns: list[ir.Value], name: str,
+        outside: ir.Value,
+    ) -> None:  # fmt: skip
+        """Fill the table of places with a tile's elements in x or y (`name`), with `outside` for
+        those that lie outside."""
+        b, w = self.builder, self.w
+        sizes = (w["h"], w["w"]) if name == "x" else (w["oh"], w["ow"])
+        on_column = [b.icmp_unsigned("<", c, sizes[1]) for c in columns]
+        steps = [b.mul(c, w[name + "w"]) for c in columns]
+        for i, r in enumerate(rows):
+            on_row = b.icmp_unsigned("<", r, sizes[0])
+            line = self._at(base, b.mul(r, w[name + "h"]))
+            for j, (on, step) in enumerate(zip(on_column, steps)):
+                place = b.select(b.and_(on_row, on), self._at(line, step), outside)
+                b.store(place, self._place(i * len(columns) + j))
+
+    def turn_tile(
+        self, t: ir.Value, side: int, transform: str, to: ir.Value, plane: ir.Value
+    ) -> None:
+        """Transform the tile t of x, of `side` rows and columns, to `to` and on by `plane` from
+        point to point."""
+        b, w, dtype, lanes = self.builder, self.w, self.tiles.dtype, self.tiles.lanes
+        image, row, column = self.corner(t)
+        top, left = b.sub(row, w["ph"]), b.sub(column, w["pw"])
+        rows = [b.add(top, i64(k)) for k in range(side)]
+        columns = [b.add(left, i64(k)) for k in range(side)]
+        self.list_places(self._at(self.x, b.mul(image, w["xn"])), rows, columns, "x", self.zeros)
+
+        def channel(c: ir.Value, _: Vectors) -> None:
+            def read(k: int) -> ir.Value:
+                place = self._at(b.load(self._place(k), typ=POINTER), c)
+                return load(b, place, dtype, lanes, self.target)
+
+            square = [[read(i * side + j) for j in range(side)] for i in range(side)]
+            turned = self.arithmetic.squared(square, transform)
+            where = self._at(to, c)
+            for value in (v for line in turned for v in line):
+                store(b, value, where, dtype, self.target)
+                where = self._at(where, plane)
+
+        loop(b, i64(0), w["channels"], i64(lanes), [], channel, "channel")
+
+
+class _Emitter(TileEmitter):
+    def __init__(self, spec: WinogradSpec, target: Target) -> None:
+        super().__init__(spec, target, _WORDS, spec)
+        b, w = self.builder, self.w
+        _, self.weights, self.y = self.arrays
+        self.finish = LoopEmitter(spec.finish, target, b, self.words) if spec.finish else None
+        # Where outputs outside y are written, or all of a tile's that something is to be done with.
         self.waste = self._at(self.zeros, w["channels"])
         waste = spec.columns if self.finish is None else spec.m * spec.m * spec.lanes
         self.inputs = self._at(self.waste, i64(waste))
         turned = b.mul(b.mul(w["block"], w["row"]), i64(spec.points))
         self.products = self._at(self.inputs, turned)
-        self.places = b.alloca(ir.ArrayType(POINTER, spec.points))
-        self.places.type = POINTER
-        self.clear(self.zeros, w["channels"])
         self.items(self._item)
-
-    def _place(self, k: int) -> ir.Value:
-        return self.builder.gep(self.places, [i64(k)], source_etype=POINTER)
 
     def _item(self, item: ir.Value, _: Vectors) -> None:
         b, w, spec = self.builder, self.w, self.spec
@@ -196,7 +289,8 @@ class _Emitter(Emitter):
         panel_high = self._least(b.add(panel_low, w["panel_block"]), w["panels"])
 
         def tile(t: ir.Value, _: Vectors) -> None:
-            self._turn_inputs(b.add(low, t), t)
+            to = self._at(self.inputs, b.mul(t, w["row"]))
+            self.turn_tile(b.add(low, t), spec.n, "inputs", to, b.mul(w["block"], w["row"]))
 
         loop(b, i64(0), count, i64(1), [], tile, "input")
 
@@ -216,56 +310,6 @@ class _Emitter(Emitter):
             loop(b, i64(0), count, i64(1), [], output, "output")
 
         loop(b, panel_low, panel_high, i64(1), [], panel, "panel")
-
-    def _corner(self, t: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
-        """Image, and first row and column of y, of a tile."""
-        b, w, m = self.builder, self.w, i64(self.spec.m)
-        column, rest = b.urem(t, w["tiles_w"]), b.udiv(t, w["tiles_w"])
-        row, image = b.urem(rest, w["tiles_h"]), b.udiv(rest, w["tiles_h"])
-        return image, b.mul(row, m), b.mul(column, m)
-
-    def _list(
-        self, base: ir.Value, rows: list[ir.Value], columns: list[ir.Value], name: str,
-        outside: ir.Value,
-    ) -> None:  # fmt: skip
-        """Fill the table of places with a tile's elements in x or y (`name`), with `outside` for
-        those that lie outside."""
-        b, w = self.builder, self.w
-        sizes = (w["h"], w["w"]) if name == "x" else (w["oh"], w["ow"])
-        on_column = [b.icmp_unsigned("<", c, sizes[1]) for c in columns]
-        steps = [b.mul(c, w[name + "w"]) for c in columns]
-        for i, r in enumerate(rows):
-            on_row = b.icmp_unsigned("<", r, sizes[0])
-            line = self._at(base, b.mul(r, w[name + "h"]))
-            for j, (on, step) in enumerate(zip(on_column, steps)):
-                place = b.select(b.and_(on_row, on), self._at(line, step), outside)
-                b.store(place, self._place(i * len(columns) + j))
-
-    def _turn_inputs(self, t: ir.Value, at: ir.Value) -> None:
-        """Transform tile t into row `at` of each point's inputs."""
-        b, w, spec = self.builder, self.w, self.spec
-        n, (image, row, column) = spec.n, self._corner(t)
-        top, left = b.sub(row, w["ph"]), b.sub(column, w["pw"])
-        rows = [b.add(top, i64(k)) for k in range(n)]
-        columns = [b.add(left, i64(k)) for k in range(n)]
-        image_at = self._at(self.x, b.mul(image, w["xn"]))
-        self._list(image_at, rows, columns, "x", self.zeros)
-        plane = b.mul(w["block"], w["row"])
-        to = self._at(self.inputs, b.mul(at, w["row"]))
-
-        def channel(c: ir.Value, _: Vectors) -> None:
-            def read(k: int) -> ir.Value:
-                place = self._at(b.load(self._place(k), typ=POINTER), c)
-                return load(b, place, spec.dtype, spec.lanes, self.target)
-
-            square = [[read(i * n + j) for j in range(n)] for i in range(n)]
-            turned = self.arithmetic.squared(square, "inputs")
-            where = self._at(to, c)
-            for value in (v for line in turned for v in line):
-                store(b, value, where, spec.dtype, self.target)
-                where = self._at(where, plane)
-
-        loop(b, i64(0), w["channels"], i64(spec.lanes), [], channel, "channel")
 
     def _multiply(self, first: ir.Value, count: ir.Value, weights: ir.Value) -> None:
         """Products of one point: `count` rows of inputs from row `first` on by a panel."""
@@ -304,12 +348,12 @@ class _Emitter(Emitter):
         """Transform the products of tile t, row `at` of each point's, into y's channels from
         `column` on."""
         b, w, spec = self.builder, self.w, self.spec
-        m, n, (image, row, first) = spec.m, spec.n, self._corner(t)
+        m, n, (image, row, first) = spec.m, spec.n, self.corner(t)
         if self.finish is None:
             base = self._at(self.y, b.add(b.mul(image, w["yn"]), column))
             rows = [b.add(row, i64(k)) for k in range(m)]
             columns = [b.add(first, i64(k)) for k in range(m)]
-            self._list(base, rows, columns, "y", self.waste)
+            self.list_places(base, rows, columns, "y", self.waste)
         plane = b.mul(w["block"], i64(spec.columns))
         left = self._least(b.sub(w["outputs"], column), i64(spec.columns))
         source = self._at(self.products, b.mul(at, i64(spec.columns)))

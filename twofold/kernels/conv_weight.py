@@ -16,18 +16,19 @@ from math import prod
 from ..dtypes import DType
 from ..machine import Target
 from .conv import TILE_LIMIT, Geometry
-from .convolve import Input, channels_adjacent, four, three
 from .launch import Array, Buffer, Launch, Scratch
 
 
 @dataclass(frozen=True)
 class ConvWeightSpec:
-    """Tiles of `rows` (k, c) times `vectors` vectors of `lanes` output channels."""
+    """Tiles of `rows` (k, c) times `vectors` vectors of `lanes` output channels. With `onward` they
+    go on from the sums that there are."""
 
     dtype: DType
     rows: int
     vectors: int
     lanes: int
+    onward: bool = False
 
     @property
     def columns(self) -> int:
@@ -80,82 +81,79 @@ def schedule(
     if not rows * g.outputs * g.groups:
         return []
     spec = tile(dtype, rows, g.outputs, target)
+    tiles = g.groups * -(-g.outputs // spec.columns) * -(-rows // spec.rows)
+    lines = g.batch * g.counts[0] * g.counts[1]
+    parts = max(1, min(-(-ENOUGH_TILES // tiles), lines)) if tiles < ENOUGH_TILES else 1
+    parts = max(1, -(-lines // max(1, -(-lines // parts))))
+    sums = Buffer(parts * tiles * spec.rows * spec.columns * dtype.itemsize, "temp", "sums")
+    apart = (g.channels, g.outputs)
+    return [
+        add_products(spec, g, x, cotangent, sums, parts, apart, threads),
+        combine(spec, g, sums, parts, y),
+    ]
+
+
+def add_products(
+    spec: ConvWeightSpec,
+    g: Geometry,
+    x: Array,
+    cotangent: Array,
+    sums: Buffer,
+    parts: int,
+    apart: tuple[int, int],
+    threads: int,
+) -> Launch:
+    """The launch that adds up the products of a geometry without padding, in so many parts.
+    `apart` are the elements from one group to the next in x and in the cotangent."""
+    rows = prod(g.kernel) * g.channels
     panels, row_tiles = -(-g.outputs // spec.columns), -(-rows // spec.rows)
     tiles = g.groups * panels * row_tiles
     lines = g.batch * g.counts[0] * g.counts[1]
-    parts = max(1, min(-(-ENOUGH_TILES // tiles), lines)) if tiles < ENOUGH_TILES else 1
     lines_of_part = max(1, -(-lines // parts))
-    parts = max(1, -(-lines // lines_of_part))
     tile_block = max(1, -(-parts * tiles // (8 * threads)) if threads > 1 else tiles)
     tile_block = min(tile_block, tiles)
     tile_items = -(-tiles // tile_block)
     items = parts * tile_items
-    line_bytes = g.counts[2] * dtype.itemsize * (g.outputs + g.channels * g.stride[2]) * g.groups
+    # Of what an item passes over between two visits of a tile's sums: all groups where they lie
+    # side by side, one of them where they lie apart.
+    together = g.groups if apart == (g.channels, g.outputs) else 1
+    line_bytes = g.counts[2] * (g.outputs + g.channels * g.stride[2]) * together
+    line_bytes *= spec.dtype.itemsize
     line_block = max(1, min(lines_of_part, BLOCK_BYTES // max(line_bytes, 1)))
-    part_size = tiles * spec.rows * spec.columns
-    sums = Buffer(parts * part_size * dtype.itemsize, "temp", "sums")
     table = row_tiles * spec.rows
     flops = 2 * g.batch * prod(g.counts) * rows * g.outputs * g.groups
     words = [
         table, rows, row_tiles, panels, tiles, tile_block, tile_items, lines, lines_of_part,
-        line_block, part_size, g.outputs, g.channels, *g.counts, *g.kernel, *g.stride,
-        *g.dilation, *g.x_strides, *g.y_strides,
+        line_block, tiles * spec.rows * spec.columns, *apart, g.outputs, g.channels, *g.counts,
+        *g.kernel, *g.stride, *g.dilation, *g.x_strides, *g.y_strides,
     ]  # fmt: skip
-    return [
-        Launch(
-            spec,
-            [x, cotangent, Array(sums), Scratch(8 * (table + 2 * line_block)), *words],
-            items=items,
-            grain=items if flops < 200_000 else max(1, items // (threads * 8)),
-            reads=(x.buffer, cotangent.buffer),
-            writes=(sums,),
-            flops=flops,
-            label="conv_weight",
-        ),
-        Launch(
-            CombineSpec(spec),
-            [
-                Array(sums), y, parts, part_size, rows, table, panels, g.outputs, g.channels,
-                prod(g.kernel),
-            ],
-            items=g.groups * panels,
-            grain=1,
-            reads=(sums,),
-            writes=(y.buffer,),
-            n_bytes=(parts * part_size + rows * g.outputs * g.groups) * dtype.itemsize,
-            label="combine",
-        ),
-    ]  # fmt: skip
-
-
-def backward_weight(
-    shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]],
-    attrs: tuple,
-    x: Input,
-    g: Input,
-    y: Array,
-    dtype: DType,
-    target: Target,
-    threads: int,
-) -> list[Launch]:
-    """Launches of the gradient of a convolution of x, without padding, with cotangent g; `shapes`
-    are those of x, g and y (O, C / groups, *K)."""
-    x_shape, g_shape, y_shape = shapes
-    kernel, stride, _, dilation, groups = attrs
-    x_at, x_strides, launches = channels_adjacent(x_shape, x, dtype, threads)
-    g_at, g_strides, more = channels_adjacent(g_shape, g, dtype, threads)
-    geometry = Geometry(
-        batch=x_shape[0],
-        sizes=three(x_shape[1:-1], 1),
-        counts=three(g_shape[1:-1], 1),
-        kernel=three(kernel, 1),
-        stride=three(stride, 1),
-        dilation=three(dilation, 1),
-        before=(0, 0, 0),
-        channels=y_shape[1],
-        outputs=y_shape[0] // groups,
-        groups=groups,
-        x_strides=four(x_strides),
-        y_strides=four(g_strides),
+    return Launch(
+        spec,
+        [x, cotangent, Array(sums), Scratch(8 * (table + 2 * line_block)), *words],
+        items=items,
+        grain=items if flops < 200_000 else max(1, items // (threads * 8)),
+        reads=(x.buffer, cotangent.buffer, *((sums,) if spec.onward else ())),
+        writes=(sums,),
+        flops=flops,
+        label="conv_weight",
     )
-    return [*launches, *more, *schedule(geometry, x_at, g_at, y, dtype, target, threads)]
+
+
+def combine(spec: ConvWeightSpec, g: Geometry, sums: Buffer, parts: int, y: Array) -> Launch:
+    """The launch that adds the parts of sums and lays them out as weights are."""
+    rows, panels = prod(g.kernel) * g.channels, -(-g.outputs // spec.columns)
+    table = -(-rows // spec.rows) * spec.rows
+    part_size = g.groups * panels * table * spec.columns
+    return Launch(
+        CombineSpec(spec),
+        [
+            Array(sums), y, parts, part_size, rows, table, panels, g.outputs, g.channels,
+            prod(g.kernel),
+        ],
+        items=g.groups * panels,
+        grain=1,
+        reads=(sums,),
+        writes=(y.buffer,),
+        n_bytes=(parts * part_size + rows * g.outputs * g.groups) * spec.dtype.itemsize,
+        label="combine",
+    )  # fmt: skip

@@ -1,5 +1,5 @@
-"""Convolutions from nodes to launches: which arrays are read as they lie, one geometry for each
-part of a transposed convolution, and the cheapest way to run each."""
+"""Convolutions and their gradients from nodes to launches: which arrays are read as they lie, one
+geometry for each part of a transposed convolution, and the cheapest way to run each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import prod
 from ..dtypes import DType
 from ..errors import InternalError
 from ..machine import Target
-from . import conv, transpose, winograd
+from . import conv, conv_weight, transpose, winograd, winograd_weight
 from .affine import contiguous
 from .conv import Geometry, Output, Three, Weights, moved, residues
 from .launch import Array, Buffer, Launch
@@ -159,6 +159,44 @@ def backward_input(
             geometry, g_at, weights, y.moved(place, dtype), dtype, target, threads
         )
     return launches
+
+
+def backward_weight(
+    shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]],
+    attrs: tuple,
+    x: Input,
+    g: Input,
+    y: Array,
+    dtype: DType,
+    target: Target,
+    threads: int,
+) -> list[Launch]:
+    """Launches of the gradient of a convolution of x, without padding, with cotangent g; `shapes`
+    are those of x, g and y (O, C / groups, *K)."""
+    x_shape, g_shape, y_shape = shapes
+    kernel, stride, _, dilation, groups = attrs
+    x_at, x_strides, launches = channels_adjacent(x_shape, x, dtype, threads)
+    g_at, g_strides, more = channels_adjacent(g_shape, g, dtype, threads)
+    geometry = Geometry(
+        batch=x_shape[0],
+        sizes=three(x_shape[1:-1], 1),
+        counts=three(g_shape[1:-1], 1),
+        kernel=three(kernel, 1),
+        stride=three(stride, 1),
+        dilation=three(dilation, 1),
+        before=(0, 0, 0),
+        channels=y_shape[1],
+        outputs=y_shape[0] // groups,
+        groups=groups,
+        x_strides=four(x_strides),
+        y_strides=four(g_strides),
+    )
+    spec = winograd_weight.choice(geometry, dtype, target)
+    if spec is not None:
+        more += winograd_weight.schedule(spec, geometry, x_at, g_at, y, target, threads)
+    else:
+        more += conv_weight.schedule(geometry, x_at, g_at, y, dtype, target, threads)
+    return [*launches, *more]
 
 
 def _schedule(

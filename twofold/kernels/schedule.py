@@ -13,7 +13,6 @@ from . import (
     attention,
     call,
     compact,
-    conv_weight,
     convolve,
     loop_schedule,
     matmul,
@@ -387,7 +386,7 @@ def _call(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list
 
 
 CONVOLUTIONS = {
-    "conv_weight": conv_weight.backward_weight,
+    "conv_weight": convolve.backward_weight,
     "pool_max_input": pool.backward_max,
 }
 

@@ -103,7 +103,7 @@ def candidates(g: Geometry, dtype: DType, target: Target) -> list[tuple[Winograd
     found = []
     for m in POINTS:
         spec = WinogradSpec(dtype, m, rows, vectors, lanes)
-        tiles = _tiles(g, m)
+        tiles = count_tiles(g, m)
         products = tiles * g.channels * -(-g.outputs // spec.columns) * vectors
         turns = tiles * (7 * g.channels // lanes + 5 * wide)
         weights = 8 * g.channels * wide
@@ -111,7 +111,8 @@ def candidates(g: Geometry, dtype: DType, target: Target) -> list[tuple[Winograd
     return found
 
 
-def _tiles(g: Geometry, m: int) -> int:
+def count_tiles(g: Geometry, m: int) -> int:
+    """Tiles of m x m outputs."""
     return g.batch * -(-g.counts[1] // m) * -(-g.counts[2] // m)
 
 
@@ -121,7 +122,7 @@ def _block(spec: WinogradSpec, g: Geometry, target: Target, threads: int) -> tup
     A block's inputs and products fit into the second cache if the weights do so too for want of
     channels; else there are enough tiles for weights from memory to be worth their while.
     """
-    tiles, panels = _tiles(g, spec.m), -(-g.outputs // spec.columns)
+    tiles, panels = count_tiles(g, spec.m), -(-g.outputs // spec.columns)
     of_tile = spec.points * (g.channels + PAD + spec.columns) * spec.dtype.itemsize
     weights = spec.points * g.channels * g.outputs * spec.dtype.itemsize
     least = 24 if weights < target.l2_bytes else 48 if weights < 8 * target.l2_bytes else 72
@@ -168,7 +169,7 @@ def schedule(
     waste = spec.columns if kernel is None else spec.m * spec.m * spec.lanes
     scratch = Scratch((channels + waste + points * block * row + products) * itemsize)
     words = [
-        channels, g.outputs, panels, row, _tiles(g, spec.m), block, blocks, panel_block,
+        channels, g.outputs, panels, row, count_tiles(g, spec.m), block, blocks, panel_block,
         -(-g.counts[1] // spec.m), -(-g.counts[2] // spec.m), *g.sizes[1:], *g.counts[1:],
         *g.before[1:], g.x_strides[0], *g.x_strides[2:], g.y_strides[0], *g.y_strides[2:],
     ]  # fmt: skip
