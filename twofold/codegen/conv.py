@@ -201,9 +201,12 @@ class _Emitter(Emitter):
             column = b.mul(p, i64(spec.columns))
             left = b.sub(w["outputs"], column)
             y_panel = self._at(y, column)
+            x_panel, zero_panel = x, zero_at
+            if spec.depthwise:
+                x_panel, zero_panel = self._at(x, column), b.sub(zero_at, column)
 
             def tile(i: ir.Value, _: list[ir.Value]) -> None:
-                sums = self._sums(i, x, zero_at, weights)
+                sums = self._sums(i, x_panel, zero_panel, weights)
                 n_pixels = b.sub(high, b.add(low, i))
                 if self.finish is None:
                     self._store(sums, i, n_pixels, y_panel, left)
@@ -385,13 +388,21 @@ class _Emitter(Emitter):
             ]
             new = []
             for r, row in enumerate(rows):
-                x = load(b, self._at(here, row), spec.dtype, 1, self.target)
-                wide = splat(b, x, spec.lanes)
-                for j, value in enumerate(values):
-                    new.append(self._fma(wide, value, sums[r * spec.vectors + j]))
+                pixel = self._at(here, row)
+                for j, (x, value) in enumerate(zip(self._read(pixel), values)):
+                    new.append(self._fma(x, value, sums[r * spec.vectors + j]))
             return new
 
         return loop(b, i64(0), run, i64(1), sums, step, "step")
+
+    def _read(self, place: ir.Value) -> list[ir.Value]:
+        """What the tile's vectors of weights are multiplied by at one element of x."""
+        b, spec = self.builder, self.spec
+        if not spec.depthwise:
+            x = load(b, place, spec.dtype, 1, self.target)
+            return [splat(b, x, spec.lanes)] * spec.vectors
+        places = [self._at(place, i64(j * spec.lanes)) for j in range(spec.vectors)]
+        return [load(b, at, spec.dtype, spec.lanes, self.target) for at in places]
 
     def _fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
         dtype, lanes = self.spec.dtype, self.spec.lanes

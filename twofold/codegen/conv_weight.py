@@ -90,6 +90,7 @@ class _Emitter(Emitter):
                 panel, group = b.urem(rest, w["panels"]), b.udiv(rest, w["panels"])
                 column = b.mul(panel, i64(spec.columns))
                 x = self._at(self.x, b.mul(group, w["x_apart"]))
+                x = self._at(x, column) if spec.depthwise else x
                 g = self._at(self.g, b.add(b.mul(group, w["g_apart"]), column))
                 left = b.sub(w["outputs"], column)
                 to = self._at(sums, b.mul(t, i64(size)))
@@ -161,9 +162,7 @@ class _Emitter(Emitter):
                 ]  # fmt: skip
                 new = []
                 for r, offset in enumerate(rows):
-                    value = load(b, self._at(x_at, offset), spec.dtype, 1, self.target)
-                    wide = splat(b, value, spec.lanes)
-                    for j in range(spec.vectors):
+                    for j, wide in enumerate(self._read(self._at(x_at, offset))):
                         new.append(self._fma(wide, values[j], sums[r * spec.vectors + j]))
                 return [self._at(x_at, x_step), self._at(g_at, w["gw"]), *new]
 
@@ -172,6 +171,15 @@ class _Emitter(Emitter):
         sums = loop(b, i64(0), count, i64(1), starts, line, "line")
         for value, place in zip(sums, places):
             store(b, value, place, spec.dtype, self.target)
+
+    def _read(self, place: ir.Value) -> list[ir.Value]:
+        """What the vectors of the cotangent are multiplied by at one element of x."""
+        b, spec = self.builder, self.spec
+        if not spec.depthwise:
+            value = load(b, place, spec.dtype, 1, self.target)
+            return [splat(b, value, spec.lanes)] * spec.vectors
+        places = [self._at(place, i64(j * spec.lanes)) for j in range(spec.vectors)]
+        return [load(b, at, spec.dtype, spec.lanes, self.target) for at in places]
 
     def _fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
         dtype, lanes = self.spec.dtype, self.spec.lanes

@@ -54,8 +54,9 @@ class ConvSpec:
 
     `padded` says that the kernel may reach over the input's edges. `batch_first` makes neighbouring
     pixels of a tile those at one place of neighbouring images, so that what lies outside the input
-    lies outside for all of them, and is passed over. With `finish` the sums stay in the thread's
-    scratch: it reads them as operand 0, and writes all that is kept.
+    lies outside for all of them, and is passed over. With `depthwise` each output channel reads the
+    input channel of its own number: the tile reads vectors of x. With `finish` the sums stay in the
+    thread's scratch: it reads them as operand 0, and writes all that is kept.
     """
 
     dtype: DType
@@ -64,6 +65,7 @@ class ConvSpec:
     lanes: int
     padded: bool = True
     batch_first: bool = False
+    depthwise: bool = False
     finish: LoopKernel | None = None
 
     @property
@@ -164,6 +166,23 @@ class Weights:
     strides: tuple[int, int, int, int, int, int]
 
 
+def is_depthwise(g: Geometry) -> bool:
+    """Whether each of several groups has one channel and one output."""
+    return g.groups > 1 and g.channels == g.outputs == 1
+
+
+def by_channel(g: Geometry) -> Geometry:
+    """A depthwise convolution as one group, whose channels are its outputs (`channels` is 1: each
+    sums over one)."""
+    return replace(g, groups=1, outputs=g.groups)
+
+
+def vectors_of_channels(count: int, lanes: int) -> int:
+    """Vectors of a tile that reads channels as it writes them. More than one only where they all
+    are whole, so that at most one vector is read past the end."""
+    return 2 if count % (2 * lanes) == 0 else 1
+
+
 def pack_weights(g: Geometry, w: Weights, spec: ConvSpec, threads: int) -> Launch:
     """The launch that packs weights for `schedule`, one panel an item."""
     columns = spec.columns
@@ -242,7 +261,16 @@ def schedule(
     """Launches of a direct convolution: packing the weights, then the tiles."""
     if not g.batch * prod(g.counts) * g.outputs:
         return []
-    spec = tile(dtype, g.outputs, target)
+    spec, n_bytes = tile(dtype, g.outputs, target), touched(g) * dtype.itemsize
+    depthwise = is_depthwise(g)
+    if depthwise:
+        by_group, _, *by_tap, _ = w.strides
+        w = replace(w, strides=(0, by_group, *by_tap, prod(g.kernel)))
+        g = by_channel(g)
+        lanes = max(1, target.vector_bytes // dtype.itemsize)
+        vectors = vectors_of_channels(g.outputs, lanes)
+        pixels = max(1, min(TILE_LIMIT, (target.vector_registers - 2 - vectors) // vectors))
+        spec = ConvSpec(dtype, pixels, vectors, lanes, depthwise=True)
     inside = _inside(g)
     spec = replace(
         spec,
@@ -259,8 +287,8 @@ def schedule(
     block, panel_block = _blocks(pixels, panels, g.groups, spec.pixels, threads)
     pixel_items, panel_items = -(-pixels // block), -(-panels // panel_block)
     items = g.groups * panel_items * pixel_items
-    zeros = g.kernel[2] * g.channels
-    merges = int(g.dilation[2] == 1 and g.x_strides[3] == g.channels)
+    zeros = spec.columns if depthwise else g.kernel[2] * g.channels
+    merges = int(not depthwise and g.dilation[2] == 1 and g.x_strides[3] == g.channels)
     item_bytes = dtype.itemsize
     zero_bytes = -(-zeros * item_bytes // 64) * 64
     rows = block + 64
@@ -282,7 +310,7 @@ def schedule(
             reads=(x.buffer, packed, *reads),
             writes=writes,
             flops=g.flops,
-            n_bytes=touched(g) * item_bytes,
+            n_bytes=n_bytes,
             label="conv",
         )
     )

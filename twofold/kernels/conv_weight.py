@@ -15,20 +15,22 @@ from math import prod
 
 from ..dtypes import DType
 from ..machine import Target
-from .conv import TILE_LIMIT, Geometry
+from .conv import TILE_LIMIT, Geometry, by_channel, is_depthwise, vectors_of_channels
 from .launch import Array, Buffer, Launch, Scratch
 
 
 @dataclass(frozen=True)
 class ConvWeightSpec:
     """Tiles of `rows` (k, c) times `vectors` vectors of `lanes` output channels. With `onward` they
-    go on from the sums that there are."""
+    go on from the sums that there are; with `depthwise` each output channel meets the input channel
+    of its own number alone, so that rows are the k, and vectors of x are read."""
 
     dtype: DType
     rows: int
     vectors: int
     lanes: int
     onward: bool = False
+    depthwise: bool = False
 
     @property
     def columns(self) -> int:
@@ -80,7 +82,11 @@ def schedule(
     rows = prod(g.kernel) * g.channels
     if not rows * g.outputs * g.groups:
         return []
-    spec = tile(dtype, rows, g.outputs, target)
+    if is_depthwise(g):
+        g = by_channel(g)
+        spec = _depthwise_tile(dtype, rows, g.outputs, target)
+    else:
+        spec = tile(dtype, rows, g.outputs, target)
     tiles = g.groups * -(-g.outputs // spec.columns) * -(-rows // spec.rows)
     lines = g.batch * g.counts[0] * g.counts[1]
     parts = max(1, min(-(-ENOUGH_TILES // tiles), lines)) if tiles < ENOUGH_TILES else 1
@@ -91,6 +97,14 @@ def schedule(
         add_products(spec, g, x, cotangent, sums, parts, apart, threads),
         combine(spec, g, sums, parts, y),
     ]
+
+
+def _depthwise_tile(dtype: DType, taps: int, channels: int, target: Target) -> ConvWeightSpec:
+    lanes = max(1, target.vector_bytes // dtype.itemsize)
+    vectors = vectors_of_channels(channels, lanes)
+    most = max(1, min(TILE_LIMIT, (target.vector_registers - 2 - vectors) // vectors))
+    height = -(-taps // -(-taps // most))
+    return ConvWeightSpec(dtype, height, vectors, lanes, depthwise=True)
 
 
 def add_products(

@@ -23,7 +23,6 @@ from ..graph.node import make as make_node
 from ..ops import contract, reduce, window
 from ..ops import elementwise as ew
 from ..ops import movement as mv
-from . import depthwise
 from .rewrite import Rule, rewrite
 
 
@@ -68,7 +67,7 @@ def _has_kernel(node: Node) -> bool:
 
 def _conv(node: Node) -> Node | None:
     if _has_kernel(node):
-        return depthwise.conv(node)
+        return None
     x, w = node.inputs
     groups = node.attrs[3]
     rows = _rows(x, w.shape[1:-1], node.attrs)
@@ -80,7 +79,7 @@ def _conv_weight(node: Node) -> Node | None:
     x, g = node.inputs
     kernel, *rest = node.attrs
     if _has_kernel(node):
-        return depthwise.conv_weight(node) or _padded_before(node)
+        return _padded_before(node)
     rows = _rows(x, kernel, tuple(rest))
     columns = contract.transpose(_grouped(g, rest[3]))
     y = contract.matmul(columns, rows)
@@ -101,7 +100,7 @@ def _padded_before(node: Node) -> Node | None:
 
 def _conv_input(node: Node) -> Node | None:
     if _has_kernel(node):
-        return depthwise.conv_input(node)
+        return None
     g, w = node.inputs
     spatial, stride, padding, dilation, groups = node.attrs
     kernel = w.shape[1:-1]
