@@ -88,6 +88,8 @@ def _drop_ones(
     if kernel.n_inner and not inner:
         inner = [len(extents) - 1]
     kept = [*outer, *inner]
+    if len(kept) == len(extents):
+        return kernel, extents, arrays
     axes: list[int | None] = [kept.index(a) if a in kept else None for a in range(len(extents))]
     kernel = _renumber(kernel, axes, len(outer))
     narrow = [(a, tuple(strides[k] for k in kept)) for a, strides in arrays]
