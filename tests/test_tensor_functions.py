@@ -383,3 +383,15 @@ def test_windows_refuse_what_they_cannot_be(name: str) -> None:
 def test_random_refuses_an_empty_range() -> None:
     with pytest.raises(RuntimeError, match="less than 'to'"):
         tf.zeros(3).random_(5, 5)
+
+
+def test_shapes_may_be_given_by_name():
+    """What is given one by one, as one argument of PyTorch's name for it."""
+    for make in (tf.zeros, tf.ones, tf.empty, tf.rand, tf.randn):
+        assert make(size=(2, 3)).shape == make(size=[2, 3], dtype=tf.float64).shape == (2, 3)
+    x = tf.arange(6).view(size=(2, 3))
+    assert x.new_zeros(size=(4,)).shape == x.new_ones(size=(4,)).shape == (4,)
+    assert x.reshape(shape=(3, 2)).shape == tf.reshape(x, shape=(-1, 2)).shape == (3, 2)
+    assert x.expand(size=(4, 2, 3)).shape == (4, 2, 3)
+    assert x.permute(dims=(1, 0)).tolist() == tf.permute(x, dims=(1, 0)).tolist() == x.T.tolist()
+    assert x.repeat(repeats=(2, 1)).shape == x.tile(dims=(2, 1)).shape == (4, 3)

@@ -11,7 +11,7 @@ import numpy as np
 from . import dtypes, engine
 from .devices import usable
 from .dtypes import DType
-from .functions._registry import function, method
+from .functions._registry import by_name, function, method
 from .functions.shape import shape_args
 from .graph.node import Node
 from .ops import elementwise as ew
@@ -194,6 +194,7 @@ def _checked(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _filler(name: str, value: int) -> Any:
+    @by_name("size")
     def make_filled(
         *size: Any,
         dtype: DType | None = None,
@@ -216,6 +217,7 @@ def _filler(name: str, value: int) -> Any:
         node = full_node(input._node().shape, value, dtype or input.dtype)
         return _finish(node, requires_grad, device)
 
+    @by_name("size")
     def new_filled(
         self: Tensor, *size: Any, dtype: DType | None = None, device: Any = None,
         requires_grad: bool = False,

@@ -51,6 +51,22 @@ def both(*names: str, inplace: bool = False) -> Callable[[Callable[..., Any]], C
     return attach
 
 
+def by_name(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let what a function takes one by one come as one argument of this name, as in
+    zeros(size=(2, 3))."""
+
+    def decorate(f: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(f)
+        def apply(*args: Any, **kwargs: Any) -> Any:
+            if name in kwargs:
+                args = (*args, kwargs.pop(name))
+            return f(*args, **kwargs)
+
+        return apply
+
+    return decorate
+
+
 def in_place(f: Callable[..., Any], name: str) -> Callable[..., Tensor]:
     """The method that writes f's result to its first argument."""
 

@@ -29,7 +29,7 @@ from ..ops import sort as st
 from ..ops.reduce import ANY
 from ..ops.scan import CUMSUM
 from ..tensor import Tensor, broadcast_to, number, wrap
-from ._registry import both, function, method
+from ._registry import both, by_name, function, method
 from .complex import view_as_real
 from .shape import shape_args
 
@@ -303,6 +303,7 @@ def _by_parts(
 
 
 @function()
+@by_name("size")
 def rand(
     *size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Any = None,
     requires_grad: bool = False, pin_memory: bool = False,
@@ -313,6 +314,7 @@ def rand(
 
 
 @function()
+@by_name("size")
 def randn(
     *size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Any = None,
     requires_grad: bool = False, pin_memory: bool = False,

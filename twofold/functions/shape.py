@@ -15,7 +15,7 @@ from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..ops.custom import identity
 from ..tensor import Tensor, number, wrap, wrap_dim
-from ._registry import both, function, method
+from ._registry import both, by_name, function, method
 
 
 def shape_args(args: Sequence[Any]) -> tuple[int, ...]:
@@ -55,6 +55,7 @@ def _can_view(x: Tensor, shape: tuple[int, ...]) -> bool:
 
 
 @both()
+@by_name("shape")
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The elements in another shape of the same size: a view where strides allow it, else a copy.
 
@@ -71,6 +72,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
 
 
 @method("view")
+@by_name("size")
 def view(self: Tensor, *shape: Any) -> Tensor:
     """The elements in another shape of the same size, sharing memory. RuntimeError if they
     cannot."""
@@ -97,6 +99,7 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @both()
+@by_name("dims")
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """A view with the axes in another order."""
     axes = shape_args(dims)
@@ -221,6 +224,7 @@ def ravel(input: Tensor) -> Tensor:
 
 
 @method("expand")
+@by_name("size")
 def expand(self: Tensor, *sizes: Any) -> Tensor:
     """A view repeated along axes of one element and new leading axes; -1 keeps an extent."""
     new = list(shape_args(sizes))
@@ -552,6 +556,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 
 
 @method("repeat")
+@by_name("repeats")
 def repeat(self: Tensor, *sizes: Any) -> Tensor:
     """A copy repeated so often along each axis."""
     times = shape_args(sizes)
@@ -571,6 +576,7 @@ def repeat(self: Tensor, *sizes: Any) -> Tensor:
 
 
 @both()
+@by_name("dims")
 def tile(input: Tensor, *dims: Any) -> Tensor:
     """A copy repeated so often along each axis; missing counts are 1."""
     times = shape_args(dims)
