@@ -308,3 +308,17 @@ def test_spawned_processes_run_on_twofold(tmp_path: Path) -> None:
         "twofold.tensor [[0.0]]",
         "0 [[3.0, 3.0]]",
     ]
+
+
+def test_layers_are_where_pytorch_has_them(tmp_path: Path) -> None:
+    """Programs name the classes that a file may hold by their modules."""
+    out = run(
+        tmp_path,
+        """
+        import torch
+
+        print(torch.nn.modules.pixelshuffle.PixelShuffle.__module__.split(".")[1:])
+        print(torch.nn.modules.pixelshuffle.PixelUnshuffle is torch.nn.PixelUnshuffle)
+        """,
+    )
+    assert out.splitlines() == ["['nn', 'modules', 'pixelshuffle']", "True"]

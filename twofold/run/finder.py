@@ -25,7 +25,6 @@ ADDITIONS = f"{TWOFOLD}.run.torch"
 
 MOVED = {
     "nn.modules.instancenorm": "nn.modules.batchnorm",
-    "nn.modules.pixelshuffle": "nn.modules",
     "nn.parameter": "nn.parameter",
     "utils.data.dataloader": "utils.data.loader",
     "utils.data._utils": "utils.data",

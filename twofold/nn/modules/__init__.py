@@ -64,7 +64,7 @@ from .conv import (
 )
 from .distance import CosineSimilarity, PairwiseDistance
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
-from .flatten import ChannelShuffle, Flatten, PixelShuffle, PixelUnshuffle, Unflatten
+from .flatten import ChannelShuffle, Flatten, Unflatten
 from .fold import Fold, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d, Unfold
 from .fractional import FractionalMaxPool2d, FractionalMaxPool3d
 from .linear import Bilinear, Identity, LazyLinear, Linear
@@ -119,6 +119,7 @@ from .padding import (
     ZeroPad3d,
 )
 from .parallel import DataParallel
+from .pixelshuffle import PixelShuffle, PixelUnshuffle
 from .pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
