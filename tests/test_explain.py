@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -127,3 +128,13 @@ def test_a_clock_that_jumps_spoils_one_run_only(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Plan, "run_timed", lambda *_: next(runs))
     found = tf.explain(lambda x: x * 3, tf.ones(4), show=False)
     assert found.programs[0].kernels[0].seconds == 2e-3
+
+
+def test_wide_graphs_are_drawn_in_time_that_grows_with_their_size() -> None:
+    """Thousands of nodes side by side, as in the update of a net with many parameters."""
+    x = tf.ones(3)
+    wide = [(x * (k + 3.5))._node() for k in range(3000)]
+    begin = time.thread_time()
+    text = draw(wide, {}, [])
+    assert text.count("<rect") >= 3000
+    assert time.thread_time() - begin < 5

@@ -142,15 +142,15 @@ def _order(layers: list[list[_Box]]) -> None:
     """Sort each layer by the mean place of its neighbours, going down and up."""
     for sweep in range(SWEEPS):
         down = sweep % 2 == 0
+        at: dict[int, float] = {}  # places of the boxes of the layer before
         for layer in layers if down else reversed(layers):
             place: dict[int, float] = {}
             for k, box in enumerate(layer):
                 near = box.above if down else box.below
-                row = layers[box.layer + (-1 if down else 1)] if near else []
-                at = {id(b): i / max(1, len(row) - 1) for i, b in enumerate(row)}
                 own = k / max(1, len(layer) - 1)
                 place[id(box)] = sum(at[id(b)] for b in near) / len(near) if near else own
             layer.sort(key=lambda box: place[id(box)])
+            at = {id(box): k / max(1, len(layer) - 1) for k, box in enumerate(layer)}
 
 
 def _place(layers: list[list[_Box]]) -> float:
