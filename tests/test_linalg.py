@@ -236,3 +236,69 @@ def test_pinv_of_hermitian_matrices_reads_the_lower_triangle(dtype: str) -> None
 def test_nuclear_norm_needs_two_axes() -> None:
     with pytest.raises(RuntimeError, match="2-tuple"):
         tf.norm(tf.ones(2, 3), "nuc", 1)
+
+
+@pytest.mark.parametrize("hermitian", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_ldl_is_lapacks(dtype, hermitian):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(7)
+    a = rng.normal(size=(6, 5, 5)).astype(dtype)
+    if dtype == "complex128":
+        a = a + 1j * rng.normal(size=a.shape)
+    a = a + (a.conj() if hermitian else a).transpose(0, 2, 1)
+    a[0], a[1, 0], a[1, :, 0] = 0, 0, 0  # nothing, and a column of zeros
+    a[2][np.diag_indices(5)] = 0  # blocks of two
+    got = tf.linalg.ldl_factor_ex(tf.tensor(a), hermitian=hermitian)
+    want = torch.linalg.ldl_factor_ex(torch.tensor(a), hermitian=hermitian)
+    assert (want.pivots < 0).any()
+    np.testing.assert_array_equal(got.pivots.numpy(), want.pivots.numpy())
+    np.testing.assert_array_equal(got.info.numpy(), want.info.numpy())
+    np.testing.assert_allclose(got.LD.numpy(), want.LD.numpy(), atol=1e-12)
+    b = rng.normal(size=(4, 5, 2)).astype(dtype)
+    right = tf.tensor(b, requires_grad=True)
+    factors = tf.linalg.ldl_factor(tf.tensor(a[2:]), hermitian=hermitian)
+    x = tf.linalg.ldl_solve(*factors, right, hermitian=hermitian)
+    np.testing.assert_allclose(a[2:] @ x.detach().numpy(), b, atol=1e-10)
+    weights = rng.normal(size=x.shape)
+    (x.abs() * tf.tensor(weights)).sum().backward()
+    same = tf.tensor(b, requires_grad=True)
+    (tf.linalg.solve(tf.tensor(a[2:]), same).abs() * tf.tensor(weights)).sum().backward()
+    np.testing.assert_allclose(right.grad.numpy(), same.grad.numpy(), atol=1e-9)
+
+
+def test_ldl_refuses():
+    with pytest.raises(RuntimeError, match="square"):
+        tf.linalg.ldl_factor(tf.ones(2, 3))
+    with pytest.raises(np.linalg.LinAlgError, match="at 1 of the matrix D is zero"):
+        tf.linalg.ldl_factor_ex(tf.zeros(2, 2), check_errors=True)
+    with pytest.raises(RuntimeError, match="pivots to be integers"):
+        tf.linalg.ldl_solve(tf.eye(2), tf.ones(2), tf.ones(2, 1))
+
+
+@pytest.mark.parametrize("p", [-2, -1, -0.5, 0.5, 1.5, 3])
+def test_gradients_of_norms_are_0_where_elements_are(p):
+    torch = pytest.importorskip("torch")
+    x = np.array([[0.0, 0, 0], [0, 1, -2], [3, 1, 2]])
+
+    def run(m):
+        leaf = m.tensor(x, requires_grad=True)
+        y = m.linalg.vector_norm(leaf, p, -1)
+        y.sum().backward()
+        return y.tolist(), leaf.grad.tolist()
+
+    for got, want in zip(run(tf), run(torch), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_edges_of_products_of_matrices():
+    torch = pytest.importorskip("torch")
+    assert tuple(tf.linalg.vander(tf.tensor(2.0), N=3).shape) == (1, 3)
+    x = tf.eye(3, requires_grad=True)
+    tf.matrix_power(x, 0).sum().backward()
+    assert x.grad.tolist() == [[0.0] * 3] * 3
+    rng = np.random.default_rng(3)
+    a, tau, c = rng.normal(size=(2, 5)), rng.normal(size=2), rng.normal(size=(5, 2))
+    got = tf.ormqr(*map(tf.tensor, (a, tau, c)), left=False).numpy()
+    want = torch.ormqr(*map(torch.tensor, (a, tau, c)), left=False).numpy()
+    np.testing.assert_allclose(got, want, rtol=1e-12)

@@ -233,7 +233,8 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
         n >>= 1
         if n:
             square = matmul(square, square)
-    return result
+    # Also the power 0 is a function of the matrix, with a gradient of zeros.
+    return result if result.requires_grad or not input.requires_grad else result + input.tril(-size)
 
 
 @both()

@@ -457,9 +457,21 @@ def norm(
         return wrap(reduced(_SUM, nonzero, axes, keepdim))
     if p == 1:
         return wrap(reduced(_SUM, ew.abs_(x), axes, keepdim))
-    power = number(p, x.structure.dtype)
-    total = reduced(_SUM, ew.pow_(ew.abs_(x), power), axes, keepdim)
-    return wrap(ew.pow_(total, number(1 / p, x.structure.dtype)))
+    return wrap(_power_mean(ew.abs_(x), p, axes, keepdim))
+
+
+def _power_mean(x: Node, p: float, axes: tuple[int, ...], keepdim: bool) -> Node:
+    """(sum x^p)^(1/p) of x >= 0, whose gradient is 0 at elements that are 0, and where it is 0."""
+    dtype = x.structure.dtype
+    zero, one = ew.const_like(x, 0), ew.const_like(x, 1)
+    is_zero = ew.eq(x, zero)
+    at_zero = zero if p > 0 else ew.const_like(x, math.inf)
+    terms = ew.where(is_zero, at_zero, ew.pow_(ew.where(is_zero, one, x), number(p, dtype)))
+    total = reduced(_SUM, terms, axes, keepdim)
+    root = number(1 / p, dtype)
+    flat = ew.eq(total, ew.const_like(total, 0 if p > 0 else math.inf))
+    inner = ew.where(flat, ew.const_like(total, 1), total)
+    return ew.where(flat, ew.const_like(total, 0), ew.pow_(inner, root))
 
 
 def _nuclear(x: Node, axes: tuple[int, ...], keepdim: bool) -> Node:

@@ -23,6 +23,7 @@ from .decompositions import (
     svd,
     svdvals,
 )
+from .indefinite import ldl_factor, ldl_factor_ex, ldl_solve
 from .norms import cond, matrix_norm, norm, vector_norm
 from .products import (
     cross,

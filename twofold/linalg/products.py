@@ -106,9 +106,10 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
 
 def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """The powers 0, 1, ..., N - 1 of x (*B, n): (*B, n, N)."""
-    n = x.shape[-1] if N is None else N
+    n = N if N is not None else x.shape[-1] if x.dim() else 1
     if n <= 1:
         raise RuntimeError(f"N must be greater than 1. Got {n}")
+    x = x.reshape(1) if not x.dim() else x
     ones = functions["ones_like"](x).unsqueeze(-1)
     powers = x.unsqueeze(-1).expand(*x.shape, n - 1).cumprod(-1)
     return functions["cat"]([ones.to(powers.dtype), powers], -1)
@@ -143,6 +144,7 @@ def ormqr(
     input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False
 ) -> Tensor:
     """Q other (or other Q), Q the square product of the reflections `input` (*B, n, k), tau."""
+    input = input[..., : tau.shape[-1]]
     n, k = input.shape[-2:]
     wide: Any = functions["cat"](
         [input, input.new_zeros((*input.shape[:-1], n - k), dtype=input.dtype)], -1

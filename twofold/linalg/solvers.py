@@ -262,7 +262,8 @@ def lstsq(
     rank = A.new_empty(0, dtype=dtypes.int64)
     if driver != "gels":
         rank = matrix_rank(A, rtol=rtol)
-    residuals = values = A.new_empty(0, dtype=a.dtype.to_real())
+    values = A.new_empty(0, dtype=a.dtype.to_real())
+    residuals = (A.abs() if A.is_complex() else A).reshape(-1)[:0]
     if n > m and driver != "gelsy" and (driver == "gels" or bool((rank == m).all())):
         residuals = (A @ x - right).abs().square().sum(-2)
     if driver in ("gelsd", "gelss"):
