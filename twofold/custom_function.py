@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from . import dtypes
@@ -47,6 +48,20 @@ class FunctionContext:
         self._materialize = value
 
 
+@dataclass(eq=False)
+class FunctionCall:
+    """One call of a function: its arguments, and the nodes of its outputs."""
+
+    function: type[Function]
+    args: tuple[Any, ...]
+    outputs: list[Node]
+
+
+on_batch: list[Callable[[type[Function], tuple[Any, ...]], Any]] = []
+"""While `vmap` traces, what gives the outputs of a function by its own rule for batches; None if
+its arguments are of no batch."""
+
+
 class Function:
     """A differentiable function with a forward and a backward of one's own.
 
@@ -54,6 +69,10 @@ class Function:
     `backward(ctx, *gradients)` takes a gradient for each output and gives one, or None, for each
     argument.
     What backward computes is recorded too, so second derivatives work. Used as `Name.apply(...)`.
+
+    Under `func.vmap`, forward and backward are done for each example, unless there is a static
+    `vmap(info, in_dims, *args)`, which computes a whole batch: it gets the arguments, the axes of
+    the examples in each (None: the same for all), and gives the outputs and their axes.
 
     >>> import twofold as tf
     >>> class Double(Function):
@@ -72,6 +91,8 @@ class Function:
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     setup_context: Callable[..., Any] | None = None
+    vmap: Callable[..., Any] | None = None
+    generate_vmap_rule = False
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
@@ -81,7 +102,11 @@ class Function:
         # Before forward runs: it may write to its arguments.
         before = [a._node() if isinstance(a, Tensor) else None for a in args]
         with no_grad():
-            if cls.setup_context is None:
+            result = on_batch[-1](cls, args) if on_batch and cls.vmap is not None else None
+            if result is not None:
+                if cls.setup_context is not None:
+                    cls.setup_context(ctx, args, result)
+            elif cls.setup_context is None:
                 result = cls.forward(ctx, *args)
             else:
                 result = cls.forward(*args)
@@ -126,8 +151,9 @@ def _link(
             )
         return [_checked_partial(cls, partials[i], before[i], i) for i in places]
 
+    made = FunctionCall(cls, args, [])
     hub = leaf(0.0, Type((), dtypes.float32), requires_grad=True, scalar=True)
-    hub.target = Link([before[i] for i in places], call)  # type: ignore[misc]
+    hub.target = Link([before[i] for i in places], call, made)  # type: ignore[misc]
     skip = {id(x) for x in ctx._not_differentiable}
     dirty = {id(x) for x in ctx._dirty}
     for i, output in enumerate(outputs):
@@ -144,12 +170,13 @@ def _link(
         node = output._node()
         differentiable.append(node)
         linked = ew.variable(node)
-        linked.target = Link([hub], arrive)
+        linked.target = Link([hub], arrive, made)
         if id(output) in dirty:
             output._storage.write(linked)
             results.append(output)
         else:
             results.append(wrap(linked))
+    made.outputs.extend(x._node() for x in results if isinstance(x, Tensor))
     return results
 
 

@@ -13,15 +13,19 @@ from ..ops.complex import conj
 class Link:
     """How gradients go on from a node that starts anew for the compiler: its inputs, and a
     function from its cotangent to theirs (None where there is none). Held as the node's
-    `target`."""
+    `target`. `call` is the user's function that it belongs to, for who builds the graph anew."""
 
-    __slots__ = ("function", "inputs")
+    __slots__ = ("call", "function", "inputs")
 
     def __init__(
-        self, inputs: Sequence[Node], function: Callable[[Node], Sequence[Node | None]]
+        self,
+        inputs: Sequence[Node],
+        function: Callable[[Node], Sequence[Node | None]],
+        call: object = None,
     ) -> None:
         self.inputs = tuple(inputs)
         self.function = function
+        self.call = call
 
 
 def _no_inputs(g: Node) -> Sequence[Node | None]:

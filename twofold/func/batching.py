@@ -8,11 +8,13 @@ from typing import Any
 
 from .. import dtypes
 from ..autograd.reverse import Link
+from ..custom_function import FunctionCall
 from ..functions.random import default_generator, positions
 from ..graph.node import Node, postorder, recorder
 from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..tensor import Tensor, wrap, wrap_dim
+from .function_rules import batch_call, own_rules
 from .tracing import Trace, dependents, recorded
 from .trees import broadcast, leaves, replace
 
@@ -126,7 +128,11 @@ def _run(
     """One pass over a batch: run `func` on placeholders, then build its graph on the batch."""
     whole: dict[int, Node] = {}
     words, since = default_generator.offset, recorder.serial
-    with Trace() as trace:
+
+    def build(node: Node) -> Node:
+        return _on_batch(node, whole, size, randomness)
+
+    with Trace() as trace, own_rules(trace, whole, size, randomness, since, build):
         inside = []
         for x, d in zip(flat, dims):
             if d is None:
@@ -152,7 +158,8 @@ def _run(
         if taken:
             _draw(nodes, known, whole, size, since, taken, randomness)
         for node in dependents(nodes, known):
-            whole[id(node)] = _on_batch(node, whole, size)
+            if id(node) not in whole:
+                whole[id(node)] = build(node)
     found = []
     for node, d in zip(nodes, broadcast(_as_tree(out_dims), result)):
         y = whole.get(id(node))
@@ -175,12 +182,20 @@ def _as_tree(out_dims: Any) -> Any:
     return tuple(out_dims) if isinstance(out_dims, list) else out_dims
 
 
-def _on_batch(node: Node, whole: dict[int, Node], size: int) -> Node:
-    if node.target.__class__ is Link and node.requires_grad:
-        raise RuntimeError(
-            "[vmap] an autograd.Function whose gradient is asked for outside of vmap has no "
-            "batching rule; try differentiating inside of the function that is batched"
-        )
+def _on_batch(node: Node, whole: dict[int, Node], size: int, randomness: str) -> Node:
+    link = node.target
+    if link.__class__ is Link and node.requires_grad:
+        if not isinstance(link.call, FunctionCall):
+            raise RuntimeError(
+                "[vmap] a gradient that is asked for outside of vmap passes what has no batching "
+                "rule; try differentiating inside of the function that is batched"
+            )
+        if not node.inputs:  # where a function's gradients meet: its outputs' have one of their own
+            return node
+        outputs = batch_call(link.call, whole, size, randomness, vmap)
+        for part, y in zip(link.call.outputs, outputs, strict=True):
+            whole[id(part)] = y
+        return whole[id(node)]
     inputs = [whole.get(id(x), x) for x in node.inputs]
     batched = [id(x) in whole for x in node.inputs]
     return recorded(node, lambda: node.op.batch(inputs, batched, node.attrs, size))

@@ -88,7 +88,7 @@ def rebuild(roots: Sequence[Node], pairs: Sequence[tuple[Node, Node]]) -> list[N
         else:
             new = leaf(node.value, node.type, node.requires_grad, scalar=True)
         if link.__class__ is Link:
-            new.target = Link([made.get(id(x), x) for x in link.inputs], link.function)
+            new.target = Link([made.get(id(x), x) for x in link.inputs], link.function, link.call)
         elif node.value is not None and node.inputs and not new.requires_grad:
             new = ew.detach(node)
         made[id(node)] = new
