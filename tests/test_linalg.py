@@ -302,3 +302,22 @@ def test_edges_of_products_of_matrices():
     got = tf.ormqr(*map(tf.tensor, (a, tau, c)), left=False).numpy()
     want = torch.ormqr(*map(torch.tensor, (a, tau, c)), left=False).numpy()
     np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_what_has_a_gradient_is_what_has_one_in_pytorch():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=(4, 2)), rng.normal(size=(4, 1))
+
+    def run(m):
+        left = m.tensor(a, requires_grad=True)
+        found = m.linalg.lstsq(left, m.tensor(b), driver="gelsd")
+        norm = m.linalg.vector_norm(left, 0, dim=-1)
+        empty = m.gather(left, 0, m.zeros(0, dtype=m.int64))
+        (norm.sum() + empty.sum()).backward()
+        return (
+            [x.requires_grad for x in found], norm.requires_grad, norm.tolist(),
+            left.grad.tolist(), tuple(empty.shape),
+        )  # fmt: skip
+
+    assert run(tf) == run(torch)

@@ -132,8 +132,8 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     tensor([[1, 1],
             [4, 3]])
     """
-    if not index.numel():
-        index = index.long()
+    if not index.numel():  # of whatever dtype and number of axes
+        return input.reshape(-1)[:0].reshape(index.shape)
     i = _index_node("gather", index)
     x = _at_least_1d(input._node())
     axis = _along("gather", x, dim, _at_least_1d(i))

@@ -453,7 +453,9 @@ def norm(
     if p == math.inf or p == -math.inf:
         return wrap(reduced(_MAX if p > 0 else _MIN, ew.abs_(x), axes, keepdim))
     if p == 0:
+        # Chosen from what is no number, so that x has a gradient, which is 0.
         nonzero = ew.cast(ew.ne(x, ew.const_like(x, 0)), x.structure.dtype)
+        nonzero = ew.where(ew.isnan(nonzero), x, nonzero)
         return wrap(reduced(_SUM, nonzero, axes, keepdim))
     if p == 1:
         return wrap(reduced(_SUM, ew.abs_(x), axes, keepdim))

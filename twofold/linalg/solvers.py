@@ -267,7 +267,7 @@ def lstsq(
     if n > m and driver != "gelsy" and (driver == "gels" or bool((rank == m).all())):
         residuals = (A @ x - right).abs().square().sum(-2)
     if driver in ("gelsd", "gelss"):
-        values = singular_values(A, False)
+        values = singular_values(A.detach(), False)
     return LeastSquares(x.squeeze(-1) if is_vector else x, residuals, rank, values)
 
 

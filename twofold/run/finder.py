@@ -29,6 +29,18 @@ MOVED = {
     "utils.data.dataloader": "utils.data.loader",
     "utils.data._utils": "utils.data",
     "utils.data._utils.collate": "utils.data.collate",
+    **{
+        f"distributions.{name}": "distributions"
+        for name in (
+            "bernoulli beta binomial cauchy chi2 continuous_bernoulli dirichlet exp_family "
+            "exponential fishersnedecor gamma geometric gumbel half_cauchy half_normal independent "
+            "inverse_gamma kumaraswamy laplace lkj_cholesky log_normal logistic_normal "
+            "lowrank_multivariate_normal mixture_same_family multinomial multivariate_normal "
+            "negative_binomial normal one_hot_categorical pareto poisson relaxed_bernoulli "
+            "relaxed_categorical studentT transformed_distribution uniform von_mises weibull "
+            "wishart"
+        ).split()
+    },
 }
 """Modules that have another place in Twofold."""
 

@@ -1,5 +1,6 @@
 """Layers, losses and containers, in a file per family."""
 
+from . import activation as _activation
 from .activation import (
     CELU,
     ELU,
@@ -147,6 +148,9 @@ from .transformer import (
     TransformerEncoderLayer,
 )
 from .upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
+
+# Where PyTorch has it, and programs look for it.
+_activation.MultiheadAttention = MultiheadAttention  # type: ignore[attr-defined]
 
 __all__ = """
     AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveLogSoftmaxWithLoss

@@ -756,4 +756,5 @@ def _type_name(value: Any) -> str:
     return kind.__name__ if module == "builtins" else f"{module}.{kind.__name__}"
 
 
+_IncompatibleKeys = IncompatibleKeys
 note_modules(Module.__call__.__code__)

@@ -12,6 +12,7 @@ from ...amp.autocast import (
     set_autocast_dtype,
     set_autocast_enabled,
 )
+from ...creation import tensor
 from .library import ops
 from .tensor_types import (
     BFloat16Tensor,
@@ -37,6 +38,15 @@ def _check(condition: bool, message: Callable[[], str] | None = None) -> None:
     """RuntimeError with `message()` unless `condition`."""
     if not condition:
         raise RuntimeError(message() if message else "Expected condition to be True")
+
+
+def _shape_as_tensor(self: Any) -> Any:
+    """The shape as a tensor of integers."""
+    return tensor(list(self.shape))
+
+
+class OutOfMemoryError(RuntimeError):
+    """A GPU has no memory left: there is none, so nothing raises it."""
 
 
 def is_autocast_cpu_enabled() -> bool:
