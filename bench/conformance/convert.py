@@ -92,6 +92,7 @@ class Converter:
                 "dim_feedforward": value.linear1.out_features, "dropout": value.dropout.p,
                 "activation": function(value.activation), "norm_first": value.norm_first,
                 "batch_first": value.self_attn.batch_first,
+                "bias": value.linear1.bias is not None,
             }  # fmt: skip
         made = kind(**args)
         made.load_state_dict({k: self(v) for k, v in value.state_dict().items()})
