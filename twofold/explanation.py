@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -52,7 +52,7 @@ class ProgramReport:
     arena_bytes: int
     reason: str | None
     compile_seconds: float
-    compiled: dict[str, int]
+    compiled: Mapping[str, int]
     svg: str
 
     @property

@@ -93,7 +93,7 @@ def emit_turned_weights(spec: TurnedWeightsSpec, target: Target) -> ir.Module:
         def square(j: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
             channel, tap = carried
             mask = b.icmp_signed("<", iota(lanes), splat(b, b.sub(high, j), lanes))
-            places = []
+            places: list[ir.Value] = []
             begin = b.add(w["first"], b.mul(row, w["apart"]))
             for lane in range(lanes):
                 place = b.add(channel, b.add(begin, b.mul(tap, w["step"])))

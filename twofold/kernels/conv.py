@@ -264,8 +264,8 @@ def schedule(
     spec, n_bytes = tile(dtype, g.outputs, target), touched(g) * dtype.itemsize
     depthwise = is_depthwise(g)
     if depthwise:
-        by_group, _, *by_tap, _ = w.strides
-        w = replace(w, strides=(0, by_group, *by_tap, prod(g.kernel)))
+        by_group, _, depth, height, width, _ = w.strides
+        w = replace(w, strides=(0, by_group, depth, height, width, prod(g.kernel)))
         g = by_channel(g)
         lanes = max(1, target.vector_bytes // dtype.itemsize)
         vectors = vectors_of_channels(g.outputs, lanes)

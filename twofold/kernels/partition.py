@@ -207,7 +207,7 @@ def _template_inputs(p: Partition, node: Node) -> None:
             p.put(x)
 
 
-def _is_readable(node: Node, x: Node, strides: Sequence[int]) -> bool:
+def _is_readable(node: Node, x: Node, strides: tuple[int, ...]) -> bool:
     """Whether the template of `node` reads its input `x` by these strides."""
     if node.structure.op.kind in ("attention", "attention_gradients"):
         is_mask = x in node.structure.op.rest(node.inputs, node.attrs)[0]

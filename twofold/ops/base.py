@@ -9,7 +9,7 @@ fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from ..errors import InternalError
 from ..graph import node as graph
 from ..graph.node import Node
 from ..graph.types import Type
+
+O = TypeVar("O", bound="Op")
 
 registry: dict[str, Op] = {}
 """Every primitive by name."""
@@ -71,7 +73,7 @@ _MEMBERS = {
 }
 
 
-def register(op: Op) -> Op:
+def register(op: O) -> O:
     """Put `op` into the registry; InternalError if a member is missing or the name is taken."""
     missing = [text for member, text in _MEMBERS.items() if not hasattr(op, member)]
     if not op.name or not op.kind:
