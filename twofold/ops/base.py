@@ -18,7 +18,7 @@ from ..graph import node as graph
 from ..graph.node import Node
 from ..graph.types import Type
 
-O = TypeVar("O", bound="Op")
+AnyOp = TypeVar("AnyOp", bound="Op")
 
 registry: dict[str, Op] = {}
 """Every primitive by name."""
@@ -73,7 +73,7 @@ _MEMBERS = {
 }
 
 
-def register(op: O) -> O:
+def register(op: AnyOp) -> AnyOp:
     """Put `op` into the registry; InternalError if a member is missing or the name is taken."""
     missing = [text for member, text in _MEMBERS.items() if not hasattr(op, member)]
     if not op.name or not op.kind:
