@@ -316,6 +316,7 @@ def test_a_fixed_number_of_columns_takes_a_small_kernel_and_a_varying_one_takes_
         assert np.array_equal(got, a @ b)
         if n == sizes[1]:
             fixed = jit.counts["compiled"] + jit.counts["from_disk"]
-            assert fixed - before["compiled"] - before["from_disk"] == 1
+            # None where a test before has brought it into the process.
+            assert fixed - before["compiled"] - before["from_disk"] <= 1
     known = jit.counts["compiled"] + jit.counts["from_disk"]
     assert known - fixed <= 1

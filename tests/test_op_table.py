@@ -30,7 +30,7 @@ from twofold.tensor import Tensor, wrap
 ELSEWHERE = tuple(
     f"twofold.{name}"
     for name in (
-        "ops.attention", "ops.complex", "ops.control", "ops.decompositions", "ops.fourier",
+        "ops.attention", "ops.complex", "ops.control", "ops.decompositions", "ops.fourier", "ops.indefinite",
         "ops.linear_systems", "ops.matrix_functions", "special.gamma",
     )
 )  # fmt: skip
