@@ -60,11 +60,15 @@ def multiply_add_text(name: str, target: Target) -> tuple[str, int]:
         f" %base = load ptr, ptr %base.p\n %a = load {v}, ptr %base, align 64",
         f" %b.p = getelementptr i8, ptr %base, i64 64\n %b = load {v}, ptr %b.p, align 64",
         " %n = sub i64 %end, %begin",
-        f" %trips = mul i64 %n, {ROUNDS}\n br label %loop\nloop:",
-        " %i = phi i64 [ 0, %entry ], [ %i.next, %loop ]",
+        f" %trips = mul i64 %n, {ROUNDS}",
     ]
+    # Each from a value of its own: alike, they would be computed once.
     for k in range(accumulators):
-        lines.append(f" %x{k} = phi {v} [ %a, %entry ], [ %y{k}, %loop ]")
+        one = ", ".join([f"float {k}.0"] * lanes)
+        lines.append(f" %z{k} = fadd {v} %a, <{one}>")
+    lines.append(" br label %loop\nloop:\n %i = phi i64 [ 0, %entry ], [ %i.next, %loop ]")
+    for k in range(accumulators):
+        lines.append(f" %x{k} = phi {v} [ %z{k}, %entry ], [ %y{k}, %loop ]")
     for k in range(accumulators):
         if target.has_fma:
             lines.append(f" %y{k} = call {v} @llvm.fma.v{lanes}f32({v} %x{k}, {v} %a, {v} %b)")

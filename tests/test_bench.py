@@ -15,6 +15,7 @@ from bench.run import CaseResult, Result, _compare, run_workload
 from bench.table import summary, tables
 from bench.workload import Workload, load_all
 from twofold import machine
+from twofold.codegen import jit
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -90,6 +91,10 @@ def test_peak_kernels_are_multiply_adds_and_copies(level: str) -> None:
     text, operations = peaks.multiply_add_text("peak", target)
     assert ("llvm.fma" in text) == target.has_fma and operations > 1e6
     assert "nontemporal" in peaks.copy_text("peak", target, True)
+    if target.has_fma:
+        made = str(jit.optimize(text, target))
+        accumulators = operations // (peaks.ROUNDS * target.lanes(4) * 2)
+        assert made.count(" call <") == accumulators
 
 
 def test_peaks_are_of_the_size_of_a_processor() -> None:
