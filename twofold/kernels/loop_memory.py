@@ -56,7 +56,7 @@ def streamed(
     target: Target,
 ) -> tuple[int, ...]:
     """The outputs too large to be found in a cache again: to fetch what they overwrite is waste."""
-    if n_bytes < target.l3_bytes or kernel.split:
+    if n_bytes < target.l3_bytes:
         return ()
     lane, found = lane_axis(kernel, len(extents)), []
     for stage in kernel.stages:

@@ -157,7 +157,7 @@ def _splits(kernel: LoopKernel, inner: tuple[int, ...]) -> bool:
     if not kernel.n_inner or not kernel.stages[0].reductions:
         return False
     walks = [s for s in kernel.stages if s.over_inner]
-    plain = len(walks) == 1 and not walks[0].stores
+    plain = len(walks) == 1
     whole = all(not r.op.startswith("arg") for r in walks[0].reductions)
     return plain and whole and inner[0] > chunk_rows(inner, kernel.vector)
 
@@ -176,7 +176,7 @@ def _split(
     rows = chunk_rows(inner, kernel.vector)
     chunks = -(-inner[0] // rows)
     first = kernel.stages[0]
-    partial = _add_axis(replace(kernel, stages=(Stage(True, first.reductions),)))
+    partial = _add_axis(replace(kernel, stages=(first,)))
     base = len(arrays)
     stores, operands, buffers = [], list(kernel.operands), []
     partial_strides = contiguous((chunks, *outer))

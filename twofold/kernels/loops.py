@@ -45,8 +45,9 @@ from ..ops.scalar import Expr
 LANES = 32
 """Partial results of a reduction along vector lanes, whatever the vector's width."""
 
-CHUNK = 8192
-"""Elements that a reduction takes in, at most about, before it starts a new partial result."""
+CHUNK = 16384
+"""Elements that a reduction takes in, at most about, before it starts a new partial result. A row
+of no more stays hot in cache between two walks over it."""
 
 DEAR = frozenset(
     "exp exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan sinh cosh tanh asinh "
@@ -151,5 +152,5 @@ def chunk_rows(inner: tuple[int, ...], vector: str) -> int:
     rest = 1
     for extent in inner[1:]:
         rest *= max(extent, 1)
-    limit = CHUNK if vector == "inner" else CHUNK // 16
+    limit = CHUNK if vector == "inner" else CHUNK // 32
     return max(1, limit // rest)

@@ -43,7 +43,7 @@ def _is_pointwise(p: Partition, to: int, of: int) -> bool:
     """Whether the kernel that makes value `to` reads value `of` only where it writes, and has read
     it by then."""
     group = p.home.get(to)
-    if group is None or group.reduced or group.kind not in ("loops", "matmul"):
+    if group is None or group.kind not in ("loops", "matmul") or not group.walks_once:
         return False
     member = next((m for m in group.members if m.number == to), None)
     if member is None or member.level != "full":

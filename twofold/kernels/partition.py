@@ -17,7 +17,7 @@ from ..ops.reduce import order_of
 from ..ops.scalar import Expr, postorder
 from . import attention, convolve
 from .affine import Affine, contiguous
-from .loops import DEAR, joined
+from .loops import CHUNK, DEAR, joined
 from .lower import Cut, Lowering, view
 
 MAX_OPS = 160
@@ -26,9 +26,6 @@ MAX_OPS = 160
 MAX_STORES = 12
 MAX_LOADS = 24
 """Arrays that one kernel writes and reads, at most."""
-
-ROW_LIMIT = 16384
-"""Longest row that stays hot in cache between two walks over it, in elements."""
 
 TURN_LIMIT = 16384
 """Elements from which on an array is turned before it is reduced across its rows."""
@@ -98,9 +95,17 @@ class Group:
 
     @property
     def is_row(self) -> bool:
-        """Whether lanes lie along the reduced axes and a whole row stays in cache."""
+        """Whether lanes lie along the reduced axes and a whole row, which stays in cache, is one
+        chunk of its sums."""
         inner = prod(self.domain[a] for a in self.reduced)
-        return order_of(self.domain, self.reduced).rows and inner <= ROW_LIMIT
+        return order_of(self.domain, self.reduced).rows and inner <= CHUNK
+
+    @property
+    def walks_once(self) -> bool:
+        """Whether no work over the whole domain waits for a result of a reduction."""
+        inside = {m.number: m for m in self.members}
+        reads = [(m, inside.get(e.attr.node)) for m in self.members for e in m.refs]
+        return all(own is None or own.level == "full" for m, own in reads if m.level != "point")
 
 
 class Partition:
@@ -457,9 +462,18 @@ def may_join(p: Partition, group: Group, node: Node) -> Member | None:
     )
     if mixes:
         trial = Group("loops", -1, group.domain, group.reduced or node.structure.attrs[0])
-        if not trial.is_row:
+        trial.members = everyone
+        if not trial.is_row and (walks_again or not _walks_in_chunks(trial)):
             return None
     return member
+
+
+def _walks_in_chunks(group: Group) -> bool:
+    """Whether a group that reduces rows may share them between threads, chunk by chunk, and write
+    other values on the way."""
+    ops = [m.node.structure.op for m in group.members if m.level == "reduce"]
+    rows = order_of(group.domain, group.reduced).rows
+    return rows and not any(op.name.startswith("arg") for op in ops)
 
 
 def _may_finish(p: Partition, group: Group, node: Node) -> Member | None:
