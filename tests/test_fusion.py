@@ -83,6 +83,16 @@ def test_column_statistics_take_two_kernels() -> None:
     assert len(check([ew.sub(x, mean)]).groups) == 2
 
 
+def test_a_long_row_is_written_while_it_is_summed() -> None:
+    """Once over memory, however long: nothing waits for the sums."""
+    x, y = leaf(2, 20000), leaf(2, 20000, seed=1)
+    z = ew.sub(ew.relu(ew.mul(x, y)), y)
+    sums = [reduce.sum_(z, (0, 1)), reduce.mean(ew.mul(z, z), (0, 1))]
+    assert len(check([z, *sums, reduce.reduce("max", z, (0, 1))]).groups) == 1
+    waits = ew.div(z, reduce.spread(reduce.sum_(z, (1,)), z.shape, (1,)))
+    assert len(check([z, waits]).groups) == 2
+
+
 def test_an_update_writes_all_of_its_state_in_one_kernel() -> None:
     p, m, v, g = (leaf(33, seed=i) for i in range(4))
     tenth = ew.number(0.1, p.dtype)

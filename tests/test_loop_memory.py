@@ -109,3 +109,42 @@ def test_threads_do_not_change_bits() -> None:
     for other in results[1:]:
         for a, b in zip(results[0], other):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("n", [9000, 16384, 16385, 70000])
+def test_sums_do_not_depend_on_what_is_written(n: int) -> None:
+    """A row's sum alone, beside its values, and before what is made of it; on some threads."""
+    x = _array((3, n)) / 20
+    results = []
+    for threads in (1, 2, 3):
+        with config.override(threads=threads):
+            t = tf.tensor(x)
+            alone = t.exp().sum(1).numpy()
+            e = t.exp()
+            beside = e.sum(1)
+            tf.eval(e, beside)
+            np.testing.assert_allclose(e.numpy(), np.exp(x), rtol=1e-6)
+            e = t.exp()
+            total = e.sum(1, keepdim=True)
+            tf.eval(total, e / total)
+            results += [alone, beside.numpy(), total.numpy()[:, 0]]
+    assert len({r.tobytes() for r in results}) == 1
+
+
+def test_an_update_in_place_beside_its_sum() -> None:
+    """New values over old ones, in the kernel that also sums both."""
+    x = _array((90001,))
+
+    @tf.compile
+    def step(p: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        before = (p * p).sum()
+        p.mul_(0.5).add_(1.0)
+        return before, p.sum()
+
+    p = tf.tensor(x)
+    for _ in range(4):
+        before, after = step(p)
+        np.testing.assert_allclose(before.item(), (x.astype(np.float64) ** 2).sum(), rtol=1e-5)
+        x = x * np.float32(0.5) + 1
+        np.testing.assert_allclose(after.item(), x.astype(np.float64).sum(), rtol=1e-4)
+        np.testing.assert_allclose(p.numpy(), x, rtol=1e-6, atol=1e-6)

@@ -34,6 +34,9 @@ _COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or"
 STEPS_AHEAD = 16
 """How far ahead a walk of long steps asks for memory."""
 
+BYTES_AHEAD = 512
+"""How far ahead a walk along vector lanes does."""
+
 
 def emit(kernel: LoopKernel, target: Target) -> ir.Module:
     """The module of a loop kernel."""
@@ -533,18 +536,20 @@ class LoopEmitter:
     def _fetch_ahead(self, e: Expr, pointer: ir.Value, lanes: int) -> None:
         """Ask for what will be loaded some steps, or a row, later (see `loop_memory.ahead`)."""
         b, operand, (what, stage) = self.builder, e.attr.operand, self.kernel.ahead
-        if not what or stage != self.stage or operand in self.kernel.scratch:
+        if not what or stage != self.stage or operand in (*self.kernel.scratch, *self.tiles):
             return
-        element = memory_type(e.dtype, 1)
-        axis = self.kernel.n_outer - 1 if what == "row" else len(self.extents) - 1
-        step = self.strides[operand][axis]
-        if step is None:
-            return
-        times = 1 if what == "row" else STEPS_AHEAD
-        far = b.gep(pointer, [b.mul(step, i64(times))], source_etype=element)
+        if what == "lanes":
+            far = b.gep(pointer, [i64(BYTES_AHEAD)], source_etype=I8)
+        else:
+            axis = self.kernel.n_outer - 1 if what == "row" else len(self.extents) - 1
+            step = self.strides[operand][axis]
+            if step is None:
+                return
+            steps = b.mul(step, i64(1 if what == "row" else STEPS_AHEAD))
+            far = b.gep(pointer, [steps], source_etype=memory_type(e.dtype, 1))
         for start in range(0, lanes * e.dtype.itemsize, ALIGNMENT):
             # Rows a power of two apart would push one another out of the first cache.
-            nearness = 3 if what == "row" else 2
+            nearness = 2 if what == "walk" else 3
             prefetch(b, b.gep(far, [i64(start)], source_etype=I8), nearness)
 
     def _gather(

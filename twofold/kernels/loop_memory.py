@@ -185,10 +185,13 @@ def ahead(
     """What to ask memory for before it is needed, and in which stage.
 
     "row": the next row, in the last walk that reads this one. "walk": places some steps further on
-    a walk of long steps. ("", 0) where the caches or the processor's own foresight do.
+    a walk of long steps. "lanes": places some steps further along the lanes. ("", 0) where the
+    caches or the processor's own foresight do.
     """
-    if n_bytes < target.l3_bytes or not kernel.n_inner:
+    if n_bytes < target.l3_bytes:
         return "", 0
+    if not kernel.n_inner:
+        return "lanes", 0
     walks = []
     for k, stage in enumerate(kernel.stages):
         loads = {e.attr.operand for e in postorder(*_roots(stage)) if e.op == "load"}
@@ -197,4 +200,6 @@ def ahead(
     if kernel.vector == "outer":
         return ("walk", walks[0]) if walks else ("", 0)
     row = prod(extents[kernel.n_outer :]) * max(d.itemsize for d in kernel.operands)
-    return ("row", walks[-1]) if len(walks) > 1 and row <= KEPT_BYTES else ("", 0)
+    if len(walks) == 1:
+        return "lanes", walks[0]
+    return ("row", walks[-1]) if walks and row <= KEPT_BYTES else ("", 0)

@@ -254,7 +254,7 @@ def _launch(
         touched = prod(e for e, s in zip(extents, own) if s != 0)
         n_bytes += touched * dtype.itemsize
     ops = sum(1 for e in postorder(*exprs(kernel)) if e.args)
-    n_points = prod(extents)
+    n_points = prod(extents) // (extents[0] if chunk else 1)
     block = chunk
     if kernel.vector == "outer":
         last = extents[n - 1]

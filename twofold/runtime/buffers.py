@@ -16,7 +16,7 @@ from ..abi import ALIGNMENT, PADDING
 
 _free: dict[int, list[tuple[int, np.ndarray]]] = {}
 _lock = threading.Lock()
-_counts = {"allocated": 0, "peak": 0, "cached": 0, "limit": 0}
+_counts = {"allocated": 0, "peak": 0, "cached": 0, "limit": 0, "blocks": 0}
 
 CACHE_FLOOR = 2 << 20
 """Bytes that live and free blocks may take together, however little was ever live at once."""
@@ -28,6 +28,19 @@ def _size_class(n_bytes: int) -> int:
         return 256
     step = 1 << max(8, n_bytes.bit_length() - 4)
     return -(-n_bytes // step) * step
+
+
+LARGE_BYTES, PAGE_BYTES, COLOUR_BYTES = 256 << 10, 4096, 1344
+"""Large blocks begin at different places of a page, each this much after the one before: arrays
+that a kernel walks side by side would otherwise meet in the same few sets of the first cache."""
+
+
+def _colour(size: int) -> int:
+    """How far into its page a new block of `size` bytes begins."""
+    if size < LARGE_BYTES:
+        return 0
+    _counts["blocks"] += 1
+    return _counts["blocks"] * COLOUR_BYTES % PAGE_BYTES
 
 
 def _larger(size: int) -> tuple[int, ...]:
@@ -87,7 +100,8 @@ class Buffer:
             except IndexError:
                 pass
         try:
-            block = np.empty(size + ALIGNMENT + PADDING, np.uint8)
+            colour = _colour(size)
+            block = np.empty(size + colour + ALIGNMENT + PADDING, np.uint8)
         except (MemoryError, ValueError, OverflowError):
             raise RuntimeError(
                 f"[cpu] not enough memory: you tried to allocate {n_bytes} bytes; try smaller sizes"
@@ -95,7 +109,8 @@ class Buffer:
         self._size = size
         _counts["allocated"] += size
         base = block.__array_interface__["data"][0]
-        self.address, self._block = -(-base // ALIGNMENT) * ALIGNMENT, block
+        self.address = -(-base // ALIGNMENT) * ALIGNMENT + colour
+        self._block = block
         _counts["peak"] = max(_counts["peak"], _counts["allocated"])
 
     @classmethod
