@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
 import llvmlite.binding as llvm
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from vecmath_support import FLOATS, apply, module_for, target_machine, ulp_error
 
-from twofold import dtypes
+from twofold import dtypes, machine
+from twofold.codegen.vecmath_normal import has_tables
 from twofold.codegen.vecmath_table import FUNCTIONS
 from twofold.dtypes import DType
 from twofold.ops import scalar
@@ -130,6 +132,16 @@ def test_error_of_special_functions(name: str, dtype: DType, target: str) -> Non
     worst = int(np.argmax(error))
     allowed = single if dtype is dtypes.float32 else double
     assert error[worst] <= allowed, (error[worst], x[worst], got[worst])
+
+
+@pytest.mark.parametrize("target", ["host", "x86-64-v2"])
+def test_error_of_gelu_in_its_left_tail(target: str) -> None:
+    """Where the value is far below 1, down to the last subnormal number."""
+    allowed = 4 if has_tables(machine.target_for(target)) else 5.5
+    x = np.random.default_rng(6).uniform(-14.6, 0, 50_000).astype(np.float32)
+    share = np.array([math.erfc(-v / math.sqrt(2)) / 2 for v in x.tolist()])
+    error = ulp_error(apply("gelu", dtypes.float32, x, target=target), x * share)
+    assert error.max() <= allowed, (error.max(), x[error.argmax()])
 
 
 @pytest.mark.parametrize("target", ["host", "x86-64-v2"])

@@ -93,7 +93,7 @@ def intrinsic(
     return builder.call(function, args)
 
 
-def _shuffle(builder: ir.IRBuilder, values: list[ir.Value], lanes: Iterable[int]) -> ir.Value:
+def shuffle(builder: ir.IRBuilder, values: list[ir.Value], lanes: Iterable[int]) -> ir.Value:
     """The lanes with these numbers of one vector, or of two vectors laid end to end."""
     numbers = [ir.Constant(I32, k) for k in lanes]
     mask = ir.Constant(ir.VectorType(I32, len(numbers)), numbers)
@@ -172,12 +172,12 @@ class Lanes:
         for start in range(0, self.lanes, lanes):
             at = Lanes(b, lanes, self.target)
             numbers = range(start, start + lanes)
-            parts.append(function(*[Vec(at, _shuffle(b, [x.value], numbers)) for x in operands]))
+            parts.append(function(*[Vec(at, shuffle(b, [x.value], numbers)) for x in operands]))
         values = [part.value for part in parts]
         while len(values) > 1:
             width = 2 * values[0].type.count
             pairs = zip(values[::2], values[1::2], strict=True)
-            values = [_shuffle(b, list(pair), range(width)) for pair in pairs]
+            values = [shuffle(b, list(pair), range(width)) for pair in pairs]
         return Vec(self, values[0])
 
     def one_by_one(self, x: Vec, function: Callable[[Vec], list[Vec]]) -> list[Vec]:

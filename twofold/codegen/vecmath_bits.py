@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import llvmlite.ir as ir
 
-from .vecmath import F32, F64, I32, Vec, copysign, intrinsic
+from .vecmath import F32, F64, I32, Lanes, Vec, constant, copysign, intrinsic, shuffle
 
 
 def mantissa_bits(x: Vec) -> int:
@@ -64,6 +65,36 @@ def _scale_512(x: Vec, number: Vec) -> Vec:
     rounding = ir.Constant(I32, 4)  # as the machine is set
     args = [x.value, number.value, x.value, all_lanes, rounding]
     return x.at.wrap(intrinsic(b, f"x86.avx512.mask.scalef.{kind}.512", args, x.value.type, []))
+
+
+def lookup(index: Vec, table: Sequence[float]) -> Vec:
+    """The float32 at `index`, modulo 16 or 32, of a table of so many; with AVX-512."""
+    b, lanes = index.at.builder, index.at.lanes
+    words = max(16, lanes)
+    if lanes == 1:
+        wide = b.insert_element(
+            ir.Constant(ir.VectorType(I32, 16), None), index.value, ir.Constant(I32, 0)
+        )
+    else:
+        wide = shuffle(b, [index.value], [k % lanes for k in range(words)])
+    found = Lanes(b, words, index.at.target).wrap(wide)
+    kind = ir.VectorType(F32, 16)
+    halves = [
+        ir.Constant(kind, [constant(v, F32, 1) for v in table[start : start + 16]])
+        for start in range(0, len(table), 16)
+    ]
+
+    def part(numbers: Vec) -> Vec:
+        if len(halves) == 1:
+            name, args = "x86.avx512.permvar.sf.512", [halves[0], numbers.value]
+        else:
+            name, args = "x86.avx512.vpermi2var.ps.512", [halves[0], numbers.value, halves[1]]
+        return numbers.at.wrap(intrinsic(b, name, args, kind, []))
+
+    result = found.at.by_parts(16, part, found).value
+    if lanes == 1:
+        return index.at.wrap(b.extract_element(result, ir.Constant(I32, 0)))
+    return index.at.wrap(shuffle(b, [result], range(lanes)) if lanes < 16 else result)
 
 
 def split(x: Vec) -> tuple[Vec, Vec]:

@@ -9,6 +9,7 @@ from .vecmath_angle import sin, tan
 from .vecmath_bits import two_product
 from .vecmath_exp import clamp, exp, exp_times, is_single
 from .vecmath_log import log
+from .vecmath_normal import has_tables, normal_tail
 
 # erf(x) = x + x P(x^2), |x| <= 1
 _ERF_SINGLE = (
@@ -89,6 +90,8 @@ def _normal_tail(size: Vec, factor: Vec | None = None) -> Vec:
     A quotient times exp(-size^2 / 2), with the square's rounding error made good.
     """
     if is_single(size):
+        if has_tables(size.at.target):
+            return normal_tail(size, factor)
         ratio = polynomial(size, _NORMAL_SINGLE) / polynomial(size, _NORMAL_DIVISOR_SINGLE)
     else:
         z = size * math.sqrt(0.5)
@@ -108,7 +111,7 @@ def ndtr(x: Vec) -> Vec:
     """Phi(x), the share of the standard normal distribution below x."""
     size = x.abs()
     if is_single(x):
-        left = _normal_tail(x.lift(14.7).min(size))
+        left = _normal_tail(x.lift(14.5).min(size))
         return (x < 0).select(left, 1 - left)
     left = _normal_tail(clamp(size, 0.7, 39.0))
     return (size < 0.75).select(_normal_central(x), (x < 0).select(left, 1 - left))
@@ -117,7 +120,7 @@ def ndtr(x: Vec) -> Vec:
 def gelu(x: Vec) -> Vec:
     """x Phi(x) = max(x, 0) - |x| Phi(-|x|)."""
     if is_single(x):
-        size = x.lift(14.7).min(x.abs())
+        size = x.lift(14.5).min(x.abs())
         return x.max(0) - _normal_tail(size, size)
     size = clamp(x.abs(), 0.7, 39.0)
     outer = x.max(0) - _normal_tail(size, size)
