@@ -30,8 +30,8 @@ from twofold.tensor import Tensor, wrap
 ELSEWHERE = tuple(
     f"twofold.{name}"
     for name in (
-        "ops.attention", "ops.complex", "ops.control", "ops.decompositions", "ops.fourier", "ops.indefinite",
-        "ops.linear_systems", "ops.matrix_functions", "special.gamma",
+        "ops.attention", "ops.complex", "ops.control", "ops.decompositions", "ops.fourier",
+        "ops.indefinite", "ops.linear_systems", "ops.matrix_functions", "special.gamma",
     )
 )  # fmt: skip
 """Attention, ops of complex numbers alone, loops, and calls of NumPy's functions have their rows in
