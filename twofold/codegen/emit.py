@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from llvmlite import ir
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from ..kernels.attention import AttentionSpec
 from ..kernels.compact import CompactSpec
@@ -22,49 +20,38 @@ from ..kernels.transpose import TransposeSpec
 from ..kernels.winograd import WinogradSpec, WinogradWeightsSpec
 from ..kernels.winograd_weight import WinogradCombineSpec, WinogradTurnSpec
 from ..machine import Target
-from . import (
-    attention,
-    compact,
-    conv,
-    conv_weight,
-    loops,
-    matmul,
-    matvec,
-    pool,
-    scan,
-    scatter,
-    sort,
-    transpose,
-    winograd,
-    winograd_weight,
-)
 
-EMITTERS: dict[type, Callable[[Any, Target], ir.Module]] = {
-    AttentionSpec: attention.emit,
-    CombineSpec: conv_weight.emit_combine,
-    CompactSpec: compact.emit,
-    ConvSpec: conv.emit,
-    ConvWeightSpec: conv_weight.emit,
-    LoopKernel: loops.emit,
-    MatmulSpec: matmul.emit,
-    MatvecSpec: matvec.emit,
-    PoolMaxInputSpec: pool.emit,
-    ScatterSpec: scatter.emit,
-    ScanSpec: scan.emit,
-    CarrySpec: scan.emit_carry,
-    SortSpec: sort.emit,
-    TopSpec: sort.emit_top,
-    SearchSpec: sort.emit_search,
-    TransposeSpec: transpose.emit,
-    TurnedWeightsSpec: conv.emit_turned_weights,
-    WeightsSpec: conv.emit_weights,
-    WinogradCombineSpec: winograd_weight.emit_combine,
-    WinogradSpec: winograd.emit,
-    WinogradTurnSpec: winograd_weight.emit_turn,
-    WinogradWeightsSpec: winograd.emit_weights,
+if TYPE_CHECKING:
+    from llvmlite import ir
+EMITTERS = {
+    AttentionSpec: "attention.emit",
+    CombineSpec: "conv_weight.emit_combine",
+    CompactSpec: "compact.emit",
+    ConvSpec: "conv.emit",
+    ConvWeightSpec: "conv_weight.emit",
+    LoopKernel: "loops.emit",
+    MatmulSpec: "matmul.emit",
+    MatvecSpec: "matvec.emit",
+    PoolMaxInputSpec: "pool.emit",
+    ScatterSpec: "scatter.emit",
+    ScanSpec: "scan.emit",
+    CarrySpec: "scan.emit_carry",
+    SortSpec: "sort.emit",
+    TopSpec: "sort.emit_top",
+    SearchSpec: "sort.emit_search",
+    TransposeSpec: "transpose.emit",
+    TurnedWeightsSpec: "conv.emit_turned_weights",
+    WeightsSpec: "conv.emit_weights",
+    WinogradCombineSpec: "winograd_weight.emit_combine",
+    WinogradSpec: "winograd.emit",
+    WinogradTurnSpec: "winograd_weight.emit_turn",
+    WinogradWeightsSpec: "winograd.emit_weights",
 }
+"""The module and function that emit each kind of kernel. A module is loaded when the first of its
+kernels is compiled: kernels that come from the cache on disk need none."""
 
 
 def emit(spec: Any, target: Target) -> ir.Module:
     """The module of a kernel."""
-    return EMITTERS[type(spec)](spec, target)
+    module, _, function = EMITTERS[type(spec)].partition(".")
+    return getattr(importlib.import_module(f".{module}", __package__), function)(spec, target)

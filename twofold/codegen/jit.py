@@ -15,7 +15,6 @@ from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
-from llvmlite import ir
 
 from .. import config, trace
 from ..errors import InternalError
@@ -33,7 +32,8 @@ _addresses: dict[tuple[Any, Target], int] = {}
 _specs: dict[Any, Any] = {}
 _caches: dict[str | None, DiskCache] = {}
 _engine_lock = threading.Lock()
-Emit = Callable[[Any, Target], ir.Module]
+Emit = Callable[[Any, Target], Any]
+"""Gives a kernel's module, of llvmlite's `ir`."""
 
 
 @functools.cache
