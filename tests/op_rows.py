@@ -301,7 +301,7 @@ def _torch_fold(g: Any, spatial: Shape, *attrs: Shape) -> Any:
 
 def _torch_pool(x: Any, *attrs: Shape) -> Any:
     rank = len(attrs[0])
-    return _taps(x, *attrs).amax(dim=tuple(range(1 + rank, 1 + 2 * rank)))
+    return _taps(x, *attrs[:3]).amax(dim=tuple(range(1 + rank, 1 + 2 * rank)))
 
 
 def _torch_pool_input(g: Any, x: Any, *attrs: Shape) -> Any:
@@ -391,7 +391,7 @@ def _pooled(shape: Shape, attrs: tuple) -> Case:
     sizes = [
         (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(shape[1:-1], kernel, stride, dilation)
     ]
-    return Case(((shape[0], *sizes, shape[-1]), shape), attrs)
+    return Case(((shape[0], *sizes, shape[-1]), shape), (*attrs, (0,) * len(kernel)))
 
 
 def _matmul_errors() -> tuple[Error, ...]:
@@ -935,7 +935,10 @@ ROWS: dict[str, Row] = {
         tuple(_folded(x, attrs) for x, attrs in _WINDOWS), NUMBERS, _torch_fold, near="sum"
     ),
     "pool_max": Row(
-        tuple(Case((x,), attrs) for x, attrs in _WINDOWS), ANY, _torch_pool, values=_apart
+        tuple(Case((x,), (*attrs, (0,) * len(attrs[0]))) for x, attrs in _WINDOWS),
+        ANY,
+        _torch_pool,
+        values=_apart,
     ),
     "pool_max_input": Row(
         tuple(_pooled(x, attrs) for x, attrs in _WINDOWS),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import twofold as tf
+from twofold import config
 from twofold.functions import convolution, pooling
 
 torch = pytest.importorskip("torch")
@@ -136,6 +137,27 @@ def test_gradient_of_equal_elements_goes_to_the_first():
     x = RNG.integers(0, 3, (2, 3, 8, 8)).astype(float)
     check("max_pool2d", x, kernel_size=2)
     check("max_pool2d", x, kernel_size=3, stride=2, padding=1)
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_gradient_where_all_is_minus_infinity_goes_to_the_first_that_is_no_padding(rank, backend):
+    shape = (2, 3, 9, 7, 6)[: 2 + rank]
+    x = np.where(RNG.random(shape) < 0.3, RNG.standard_normal(shape), -np.inf)
+    wide = {"kernel_size": 5, "stride": 1, "padding": 2}
+    with config.override(backend=backend):
+        for options in (*POOL_OPTIONS, wide):
+            for more in ({}, {"dilation": 2}):
+                a = tf.tensor(x, requires_grad=True)
+                b = torch.tensor(x, requires_grad=True)
+                y, i = getattr(pooling, f"max_pool{rank}d")(
+                    a, return_indices=True, **options, **more
+                )
+                z, j = getattr(F, f"max_pool{rank}d")(b, return_indices=True, **options, **more)
+                assert (i.numpy() == j.numpy()).all()
+                z.backward(torch.ones_like(z))
+                y.backward(tf.ones_like(y))
+                assert (a.grad.numpy() == b.grad.numpy()).all()
 
 
 @pytest.mark.parametrize("options", POOL_OPTIONS, ids=str)

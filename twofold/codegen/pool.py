@@ -14,7 +14,7 @@ from .scalar import emit_const, load, memory_type, store
 I32 = ir.IntType(32)
 _WORDS = (
     "channels lines lines_of_item clear od oh ow sd sh sw dd dh dw "
-    "xn xd xh xw gn gd gh gw yn yd yh yw"
+    "pd ph pw xn xd xh xw gn gd gh gw yn yd yh yw"
 ).split()
 
 
@@ -42,12 +42,25 @@ def emit(spec: PoolMaxInputSpec, target: Target) -> ir.Module:
 
     x_taps, y_taps = offsets("x"), offsets("y")
 
-    def vector(x_at: ir.Value, g_at: ir.Value, y_at: ir.Value, mask: ir.Value | None) -> None:
+    def first_inside(places: dict[str, ir.Value]) -> ir.Value:
+        """Which of the window's elements is the first that is no padding."""
+        tap = i64(0)
+        for axis, size in zip("dhw", spec.kernel):
+            left = b.sub(w["p" + axis], b.mul(places[axis], w["s" + axis]))
+            left = b.select(b.icmp_signed(">", left, i64(0)), left, i64(0))
+            step = w["d" + axis]
+            skipped = b.udiv(b.add(left, b.sub(step, i64(1))), step)
+            tap = b.add(b.mul(tap, i64(size)), skipped)
+        return b.trunc(tap, I32)
+
+    def vector(
+        start: ir.Value, x_at: ir.Value, g_at: ir.Value, y_at: ir.Value, mask: ir.Value | None
+    ) -> None:
         best = first = None
         for k, offset in enumerate(x_taps):
             value = load(b, at(x_at, offset), dtype, lanes, target, mask=mask)
             if best is None or first is None:
-                best, first = value, splat(b, ir.Constant(I32, 0), lanes)
+                best, first = value, splat(b, start, lanes)
                 continue
             # Greater or not a number, unless one that is not a number came before.
             better = b.and_(b.fcmp_unordered(">", value, best), b.fcmp_ordered("==", best, best))
@@ -90,18 +103,21 @@ def emit(spec: PoolMaxInputSpec, target: Target) -> ir.Module:
                 for array, base, start in zip("xgy", (x, g, y), starts):
                     place = q if array == "g" else b.mul(q, w["sw"])
                     bases.append(at(base, b.add(start, b.mul(place, w[array + "w"]))))
+                start = ir.Constant(I32, 0)
+                if spec.padded:
+                    start = first_inside({**places, "w": q})
                 whole = b.mul(b.sdiv(w["channels"], i64(lanes)), i64(lanes))
 
                 def channels(c: ir.Value, _: list[ir.Value]) -> None:
                     x_at, g_at, y_at = (at(base, c) for base in bases)
-                    vector(x_at, g_at, y_at, None)
+                    vector(start, x_at, g_at, y_at, None)
 
                 loop(b, i64(0), whole, i64(lanes), [], channels, "channels")
                 left = b.sub(w["channels"], whole)
                 with b.if_then(b.icmp_signed(">", left, i64(0))):
                     mask = b.icmp_signed("<", iota(lanes), splat(b, left, lanes))
                     x_at, g_at, y_at = (at(base, whole) for base in bases)
-                    vector(x_at, g_at, y_at, mask)
+                    vector(start, x_at, g_at, y_at, mask)
 
             loop(b, i64(0), w["ow"], i64(1), [], window, "window")
 

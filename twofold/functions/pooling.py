@@ -140,10 +140,10 @@ def _max_pool(
     x, has_batch = _batched(input, rank, name)
     w = _Windows(name, x, rank, kernel_size, stride, padding, dilation, ceil_mode)
     wide = w.padded(x, _lowest(x.dtype))
-    y = window.pool_max(wide, w.kernel, w.stride, w.dilation)
+    y = window.pool_max(wide, w.kernel, w.stride, w.dilation, w.padding)
     if not return_indices:
         return _unbatched(y, has_batch)
-    within = window.pool_argmax(wide, w.kernel, w.stride, w.dilation)
+    within = window.pool_argmax(wide, w.kernel, w.stride, w.dilation, w.padding)
     return _unbatched(y, has_batch), _unbatched(_flat_positions(within, w), has_batch)
 
 
@@ -154,10 +154,7 @@ def _flat_positions(within: Node, w: _Windows) -> Node:
     for a in range(rank):
         below = math.prod(w.kernel[a + 1 :])
         k = ew.floormod(ew.floordiv(within, _int(below)), _int(w.kernel[a]))
-        step = _int(w.dilation[a])
-        at = ew.add(ew.mul(k, step), _along(_starts(w, a), a, rank))
-        if w.padding[a]:  # where all is minus infinity, the first that is no padding counts
-            at = ew.where(ew.lt(at, _int(0)), ew.floormod(at, step), at)
+        at = ew.add(ew.mul(k, _int(w.dilation[a])), _along(_starts(w, a), a, rank))
         at = ew.mul(at, _int(math.prod(w.spatial[a + 1 :])))
         total = at if total is None else ew.add(total, at)
     assert total is not None
@@ -302,10 +299,10 @@ def _adaptive_max(rank: int, input: Tensor, output_size: Any, return_indices: bo
         for a, (start, length) in enumerate(spot):
             part = _cut(part, 1 + a, start, length)
         kernel = tuple(length for _, length in spot)
-        ones = (1,) * rank
-        values.append(window.pool_max(part, kernel, kernel, ones))
+        sizes_of = (kernel, kernel, (1,) * rank, (0,) * rank)
+        values.append(window.pool_max(part, *sizes_of))
         if return_indices:
-            indices.append(_position(window.pool_argmax(part, kernel, kernel, ones), spot, x))
+            indices.append(_position(window.pool_argmax(part, *sizes_of), spot, x))
     shape = (x.shape[0], *sizes, x.shape[-1])
     y = _unbatched(_assembled(values, shape), has_batch)
     return (y, _unbatched(_assembled(indices, shape), has_batch)) if return_indices else y

@@ -20,11 +20,13 @@ from .launch import Array, Launch
 
 @dataclass(frozen=True)
 class PoolMaxInputSpec:
-    """`kernel` are the window's sizes; `adds` says that windows overlap."""
+    """`kernel` are the window's sizes; `adds` says that windows overlap, `padded` that the first
+    elements of an axis are padding."""
 
     dtype: DType
     kernel: Three
     adds: bool
+    padded: bool
 
 
 def backward_max(
@@ -39,7 +41,8 @@ def backward_max(
 ) -> list[Launch]:
     """Launches of pool_max_input; `shapes` are those of g, x and y."""
     g_shape, x_shape, _ = shapes
-    kernel, stride, dilation = (three(n, 1) for n in attrs)
+    kernel, stride, dilation = (three(n, 1) for n in attrs[:3])
+    low = three(attrs[3], 0)
     g_at, g_strides, launches = channels_adjacent(g_shape, g, dtype, threads)
     x_at, x_strides, more = channels_adjacent(x_shape, x, dtype, threads)
     reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
@@ -57,10 +60,10 @@ def backward_max(
     n_bytes = (2 * prod(x_shape) + prod(g_shape)) * dtype.itemsize
     words = [
         x_shape[-1], lines, lines_of_item, 0 if tiled else y_strides[0], *counts, *stride,
-        *dilation, *four(x_strides), *four(g_strides), *y_strides,
+        *dilation, *low, *four(x_strides), *four(g_strides), *y_strides,
     ]  # fmt: skip
     launch = Launch(
-        PoolMaxInputSpec(dtype, kernel, adds),
+        PoolMaxInputSpec(dtype, kernel, adds, any(low)),
         [x_at, g_at, y, *words],
         items=items,
         grain=items if n_bytes < 100_000 else max(1, items // (8 * threads)),

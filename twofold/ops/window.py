@@ -12,6 +12,7 @@ from math import prod
 
 import numpy as np
 
+from .. import dtypes
 from ..graph.node import Node
 from ..graph.node import make as make_node
 from ..graph.types import Type
@@ -113,14 +114,18 @@ class Fold(Op):
 
 class PoolMax(Op):
     """y[n, s, c] = the largest x[n, s stride + k dilation, c] over k; NaN if one is. The cotangent
-    goes to the first largest one."""
+    goes to the first largest one.
+
+    The first `low` elements of each axis are padding, none larger than any other element: where all
+    are equal, the first that is no padding counts as the first.
+    """
 
     name = "pool_max"
-    params = ("kernel", "stride", "dilation")
+    params = ("kernel", "stride", "dilation", "low")
     kind = "pool_max"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
-        wide = WINDOWS.infer(types, attrs)
+        wide = WINDOWS.infer(types, attrs[:3])
         rank = len(attrs[0])
         return wide.with_shape((*wide.shape[: 1 + rank], wide.shape[-1]))
 
@@ -138,7 +143,7 @@ class PoolMax(Op):
         self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
     ) -> np.ndarray:
         rank = len(attrs[0])
-        wide = WINDOWS.reference(arrays, types, attrs, WINDOWS.infer(types, attrs))
+        wide = WINDOWS.reference(arrays, types, attrs[:3], WINDOWS.infer(types, attrs[:3]))
         return np.max(wide, axis=tuple(range(1 + rank, 1 + 2 * rank)))
 
 
@@ -147,7 +152,7 @@ class PoolMaxInput(Op):
     gradient of pool_max for x. g (N, *S', C) and x (N, *S, C) to (N, *S, C)."""
 
     name = "pool_max_input"
-    params = ("kernel", "stride", "dilation")
+    params = ("kernel", "stride", "dilation", "low")
     kind = "pool_max_input"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
@@ -163,7 +168,7 @@ class PoolMaxInput(Op):
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
         x = node.inputs[1]
         rank = len(node.attrs[0])
-        wide = windows(g, *node.attrs)
+        wide = windows(g, *node.attrs[:3])
         here = is_first_largest(x, *node.attrs)
         axes = tuple(range(1 + rank, 1 + 2 * rank))
         return make_node(SUM, (ew.where(here, wide, ew.const_like(g, 0)),), (axes,)), None
@@ -182,14 +187,21 @@ class PoolMaxInput(Op):
         self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
     ) -> np.ndarray:
         g, x = arrays
-        rank, count = len(attrs[0]), prod(attrs[0])
-        wide_type = WINDOWS.infer(types[1:], attrs)
-        wide = WINDOWS.reference([x], types[1:], attrs, wide_type)
+        (kernel, stride, dilation, low), shape = attrs, attrs[:3]
+        rank, count = len(kernel), prod(kernel)
+        wide_type = WINDOWS.infer(types[1:], shape)
+        wide = WINDOWS.reference([x], types[1:], shape, wide_type)
         rows = np.moveaxis(wide, -1, 1 + rank).reshape(*g.shape, count)
-        here = np.arange(count) == np.argmax(rows, axis=-1)[..., None]
+        first = np.argmax(rows, axis=-1)
+        start = np.zeros(g.shape[1:-1], np.int64)
+        for a, (k, s, d, n) in enumerate(zip(kernel, stride, dilation, low)):
+            inner = np.maximum(0, -(-(n - np.arange(g.shape[1 + a]) * s) // d))
+            start = start * k + inner.reshape((-1,) + (1,) * (rank - 1 - a))
+        first = np.where(first == 0, start[..., None], first)
+        here = np.arange(count) == first[..., None]
         spread = np.where(here, g[..., None], np.zeros((), g.dtype))
         spread = np.moveaxis(spread.reshape(*g.shape, *attrs[0]), 1 + rank, -1)
-        return FOLD.reference([spread], [wide_type], (x.shape[1 : 1 + rank], *attrs), out)
+        return FOLD.reference([spread], [wide_type], (x.shape[1 : 1 + rank], *shape), out)
 
 
 WINDOWS = register(Windows())
@@ -208,20 +220,22 @@ def fold(g: Node, spatial: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes)
     return make_node(FOLD, (g,), (spatial, kernel, stride, dilation))
 
 
-def pool_max(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
-    """The largest value of each window."""
-    return make_node(POOL_MAX, (x,), (kernel, stride, dilation))
+def pool_max(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes, low: Sizes) -> Node:
+    """The largest value of each window; `low` is padding, as `PoolMax` says."""
+    return make_node(POOL_MAX, (x,), (kernel, stride, dilation, low))
 
 
-def pool_max_input(g: Node, x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
+def pool_max_input(
+    g: Node, x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes, low: Sizes
+) -> Node:
     """The gradient of pool_max of x, with cotangent g."""
-    return make_node(POOL_MAX_INPUT, (g, x), (kernel, stride, dilation))
+    return make_node(POOL_MAX_INPUT, (g, x), (kernel, stride, dilation, low))
 
 
-def is_first_largest(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
+def is_first_largest(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes, low: Sizes) -> Node:
     """For each element of each window (N, *S', *K, C), whether it is the first largest."""
     rank = len(kernel)
-    position = pool_argmax(x, kernel, stride, dilation)
+    position = pool_argmax(x, kernel, stride, dilation, low)
     sizes = position.shape[1 : 1 + rank]
     wide = (x.shape[0], *sizes, *kernel, x.shape[-1])
     kept = mv.reshape(position, (x.shape[0], *sizes, *(1,) * rank, x.shape[-1]))
@@ -229,11 +243,27 @@ def is_first_largest(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> 
     return ew.eq(mv.expand(kept, wide), mv.expand(own, wide))
 
 
-def pool_argmax(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:
-    """The row-major position within each window of its first largest value, int64."""
+def pool_argmax(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes, low: Sizes) -> Node:
+    """The row-major position within each window of its first largest value, int64; `low` is
+    padding, as `PoolMax` says."""
     rank = len(kernel)
     wide = windows(x, kernel, stride, dilation)
-    return make_node(ARGMAX, (wide,), (tuple(range(1 + rank, 1 + 2 * rank)),))
+    found = make_node(ARGMAX, (wide,), (tuple(range(1 + rank, 1 + 2 * rank)),))
+    if not any(low):
+        return found
+
+    def number(value: int) -> Node:
+        return ew.constant(value, dtypes.int64)
+
+    start = number(0)
+    for a, (k, s, d, n) in enumerate(zip(kernel, stride, dilation, low)):
+        at = ew.mul(mv.iota(found.shape[1 + a]), number(s))
+        # How many of the window's elements along this axis are padding.
+        inner = ew.floordiv(ew.sub(number(n + d - 1), ew.minimum(at, number(n))), number(d))
+        along = [1] * (rank + 1)
+        along[a] = found.shape[1 + a]
+        start = ew.add(ew.mul(start, number(k)), mv.reshape(inner, tuple(along)))
+    return ew.where(ew.eq(found, number(0)), start, found)
 
 
 def pool_sum(x: Node, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Node:

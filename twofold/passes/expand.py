@@ -121,7 +121,7 @@ def _conv_input(node: Node) -> Node | None:
 def _pool_max(node: Node) -> Node:
     kernel = node.attrs[0]
     rank = len(kernel)
-    wide = window.windows(node.inputs[0], *node.attrs)
+    wide = window.windows(node.inputs[0], *node.attrs[:3])
     return reduce.reduce("max", wide, range(1 + rank, 1 + 2 * rank))
 
 
@@ -139,7 +139,7 @@ def _pool_max_input(node: Node) -> Node | None:
     here = window.is_first_largest(x, *node.attrs)
     kept = mv.reshape(g, (*g.shape[: 1 + rank], *(1,) * rank, g.shape[-1]))
     spread = ew.where(here, mv.expand(kept, here.shape), ew.const_like(g, 0))
-    return window.fold(spread, x.shape[1:-1], *node.attrs)
+    return window.fold(spread, x.shape[1:-1], *node.attrs[:3])
 
 
 def _fold(node: Node) -> Node:
