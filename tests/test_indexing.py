@@ -213,6 +213,13 @@ BAD: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "embedding": (lambda x: tf.embedding(x, tf.tensor([5])), IndexError, "index out of range"),
     "take": (lambda x: x.take(tf.tensor([210])), IndexError, "out of range: tried to access"),
     "write": (lambda x: x.index_add(0, tf.tensor([7]), x[:1]), IndexError, "index out of range"),
+    "of zeros": (lambda x: tf.zeros(3)[tf.tensor([1, 3])], IndexError, "index 3 is out of bounds"),
+    "of ones, gathered": (
+        lambda x: tf.ones(3, 4).gather(1, tf.tensor([[4]])) * 2,
+        RuntimeError,
+        "index 4 is out of bounds",
+    ),
+    "of one row": (lambda x: x[:1].expand(4, 6, 7)[tf.tensor([4])], IndexError, "index 4 is out"),
     "one_hot": (lambda x: tf.one_hot(tf.tensor([4]), 3), RuntimeError, "Class values must be"),
 }
 

@@ -143,11 +143,16 @@ class Lowering:
         (rank,) = node.structure.attrs
         end = len(indices[0].shape)
         sizes = x.shape[rank : rank + len(indices)]
-        chosen = []
-        for i, n in zip(indices, sizes):
-            at = self.lower(i, index[:end], guard)
-            chosen.append(Affine((), 0, ((Chosen(at, n), 1),)))
-        return self.lower(x, (*index[:rank], *chosen, *index[end:]), guard)
+        places = [self.lower(i, index[:end], guard) for i in indices]
+        chosen = [Affine((), 0, ((Chosen(at, n), 1),)) for at, n in zip(places, sizes)]
+        value = self.lower(x, (*index[:rank], *chosen, *index[end:]), guard)
+        # Where x is the same at all positions they are not read, but are checked all the same.
+        within = set(scalar.postorder(value))
+        for at in places:
+            if at not in within and any(e.op == "checked" for e in scalar.postorder(at)):
+                other = scalar.const(value.op == "const" and not value.attr, value.dtype)
+                value = scalar.select(at >= scalar.const(0, dtypes.int64), value, other)
+        return value
 
     def _checked(self, node: Node, index: Index, guard: Expr | None) -> Expr:
         size, _, style = node.structure.attrs
