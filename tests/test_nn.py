@@ -723,6 +723,19 @@ def test_a_class_that_is_not_there(name: str, bad: int) -> None:
         assert loss(x, target, ignore_index=bad).item() >= 0
 
 
+@pytest.mark.parametrize("bad", [1.5, -0.25, float("nan")])
+def test_a_number_that_is_no_probability(bad: float) -> None:
+    """PyTorch's error, with the line, once the loss or its gradient is run."""
+    for name, values in ("input", ([0.5, bad], [0.0, 1.0])), ("target", ([0.5, 0.1], [0.0, bad])):
+        x, y = tf.tensor(values[0], requires_grad=True), tf.tensor(values[1])
+        text = rf"all elements of {name} should be between 0 and 1.*test_nn\.py"
+        with pytest.raises(RuntimeError, match=text):
+            F.binary_cross_entropy(x, y).item()
+        F.binary_cross_entropy(x, y).backward()
+        with pytest.raises(RuntimeError, match=text):
+            x.grad.tolist()
+
+
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_indices_of_pooling_point_into_the_input(dilation: int) -> None:
     """Where all that a window covers is minus infinity, to the first of it, not to padding."""

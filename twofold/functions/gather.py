@@ -498,6 +498,15 @@ def classes(
     return wrap(ix.checked(i, num_classes, 1, style))
 
 
+def probabilities(x: Tensor, style: str) -> Tensor:
+    """x. Once it or its gradient runs, the error of `style` (see `ops.index.STYLES`) for an element
+    outside of 0 to 1, or NaN."""
+    p = x._node()
+    fits = ew.and_(ew.ge(p, ew.const_like(p, 0)), ew.le(p, ew.const_like(p, 1)))
+    at = ix.checked(ew.not_(fits), 1, 0, style)
+    return wrap(ew.where(ew.eq(at, ew.const_like(at, 0)), p, ew.const_like(p, 0)))
+
+
 # Masks.
 
 

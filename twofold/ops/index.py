@@ -1,7 +1,8 @@
 """Indexing by arrays: gather reads at positions that are data, scatters write at them.
 
 Positions pass through `checked` first, which wraps negative ones and refuses those out of range
-(so do other integers that must be in range, such as "is this divisor 0?");
+(so do other integers that must be in range, such as "is this divisor 0?" and "is this no
+probability?");
 `gather` and the scatters trust theirs. A gather is inlined into its users as a load at a computed
 position.
 """
@@ -42,6 +43,8 @@ STYLES: dict[str, tuple[bool, type[Exception], str]] = {
     "target": (False, IndexError, "Target {value} is out of bounds for {size} classes"),
     "margin": (False, RuntimeError, "target out of range; got {value} for {size} classes"),
     "divisor": (False, RuntimeError, "ZeroDivisionError: integer division by 0"),
+    "input": (False, RuntimeError, "all elements of input should be between 0 and 1"),
+    "labels": (False, RuntimeError, "all elements of target should be between 0 and 1"),
     "take": (
         True,
         IndexError,

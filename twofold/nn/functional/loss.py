@@ -11,7 +11,7 @@ from ...creation import arange
 from ...functions import reduction as rd
 from ...functions.arithmetic import xlogy
 from ...functions.casting import in_float32
-from ...functions.gather import classes
+from ...functions.gather import classes, probabilities
 from ...functions.linear import matmul
 from ...functions.pointwise import where
 from ...functions.shape import broadcast_tensors
@@ -296,13 +296,17 @@ def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
-    """-w (y log x + (1 - y) log(1 - x)) for probabilities x, each log at least -100."""
+    """-w (y log x + (1 - y) log(1 - x)) for probabilities x and y, each log at least -100.
+
+    Once it runs, RuntimeError for an x or y outside of 0 to 1.
+    """
     reduction = choose_reduction(size_average, reduce, reduction)
     if tuple(input.shape) != tuple(target.shape):
         raise ValueError(
             f"Using a target size ({_size(target)}) that is different to the input size "
             f"({_size(input)}) is deprecated. Please ensure they have the same size."
         )
+    input, target = probabilities(input, "input"), probabilities(target, "labels")
     log_x = input.log().clamp_min(-100)
     log_not_x = (-input).log1p().clamp_min(-100)
     loss = (target - 1) * log_not_x - target * log_x
