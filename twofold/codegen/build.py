@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from llvmlite import ir
 
@@ -30,9 +30,7 @@ def kernel_function(name: str = "kernel") -> tuple[ir.Module, ir.Function, ir.IR
     return module, function, builder
 
 
-def internal_function(
-    module: ir.Module, name: str, arguments: str, inline: bool = False
-) -> ir.Function:
+def internal_function(module: ir.Module, name: str, arguments: str) -> ir.Function:
     """An internal function of pointers (names that end in `_p`), tests (`is_...`) and words."""
     names = arguments.split()
     kinds = [POINTER if a.endswith("_p") else I1 if a.startswith("is_") else I64 for a in names]
@@ -176,6 +174,15 @@ def stream_fence(builder: ir.IRBuilder, target: Target) -> None:
         builder.call(function, [])
 
 
+def shuffle(builder: ir.IRBuilder, values: Sequence[ir.Value], lanes: Iterable[int]) -> ir.Value:
+    """The lanes with these numbers of one vector, or of two vectors laid end to end."""
+    i32 = ir.IntType(32)
+    numbers = [ir.Constant(i32, k) for k in lanes]
+    mask = ir.Constant(ir.VectorType(i32, len(numbers)), numbers)
+    second = values[1] if len(values) > 1 else ir.Constant(values[0].type, ir.Undefined)
+    return builder.shuffle_vector(values[0], second, mask)
+
+
 def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
     """`value` in every lane."""
     if lanes == 1:
@@ -192,3 +199,8 @@ def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
 def iota(lanes: int) -> ir.Constant:
     """0, 1, ..., lanes - 1 as 64-bit lanes."""
     return ir.Constant(ir.VectorType(I64, lanes), [i64(k) for k in range(lanes)])
+
+
+def first_lanes(builder: ir.IRBuilder, n: ir.Value, lanes: int) -> ir.Value:
+    """A mask of the first n lanes."""
+    return builder.icmp_signed("<", iota(lanes), splat(builder, n, lanes))

@@ -68,11 +68,7 @@ def emit_object(machine: llvm.TargetMachine, module: llvm.ModuleRef) -> bytes:
             raise RuntimeError(str(error))
     buffer = ctypes.cast(memory, llvm.ffi.LLVMMemoryBufferRef)
     try:
-        start, size = llvm.ffi.lib.LLVMPY_GetBufferStart(buffer), _size(buffer)
-        return ctypes.string_at(start, size)
+        start = llvm.ffi.lib.LLVMPY_GetBufferStart(buffer)
+        return ctypes.string_at(start, llvm.ffi.lib.LLVMPY_GetBufferSize(buffer))
     finally:
         llvm.ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
-
-
-def _size(buffer: object) -> int:
-    return llvm.ffi.lib.LLVMPY_GetBufferSize(buffer)

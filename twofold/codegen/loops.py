@@ -26,10 +26,8 @@ from .build import (
     splat,
     stream_fence,
 )
+from .reduce import Reducer
 from .scalar import ExprEmitter, emit_const, emit_operation, llvm_type, load, memory_type, store
-
-_COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
-
 
 STEPS_AHEAD = 16
 """How far ahead a walk of long steps asks for memory."""
@@ -72,6 +70,7 @@ class LoopEmitter:
             words.scratch(worker) if worker is not None and i in kernel.scratch else words.array()
             for i in range(len(kernel.operands))
         ]
+        self.reducer = Reducer(builder, target)
         self.stage = 0
         n_axes = kernel.n_outer + kernel.n_inner
         self.extents = [words.integer() for _ in range(n_axes)]
@@ -276,7 +275,7 @@ class LoopEmitter:
                 for t in stage.stores:
                     self._store(emitter, t, lanes, mask)
                 continue
-            start = [self._identity(r, lanes) for r in stage.reductions]
+            start = [self.reducer.identity(r, lanes) for r in stage.reductions]
             outside = self._outer_values(stage.reductions, stage.stores, lanes, mask)
 
             def step(
@@ -342,7 +341,7 @@ class LoopEmitter:
                     self._store(emitter, t, 1, None)
                 continue
             lanes = LANES
-            start = self._flatten([self._identity(r, lanes) for r in stage.reductions])
+            start = self._flatten([self.reducer.identity(r, lanes) for r in stage.reductions])
 
             def step(accs: list[ir.Value], stage=stage) -> list[ir.Value]:
                 return self._walk_row(stage.reductions, stage.stores, accs)
@@ -607,21 +606,6 @@ class LoopEmitter:
 
     # Reductions.
 
-    def _identity(self, r: Reduce, lanes: int) -> tuple[ir.Value, ...]:
-        """What a reduction starts from: one value, or a value and a position."""
-        dtype = r.value.dtype.compute
-        if r.op in ("max", "argmax"):
-            least = -float("inf") if dtype.is_floating_point else _least_of(dtype)
-            start = emit_const(least, dtype, lanes)
-        elif r.op in ("min", "argmin"):
-            most = float("inf") if dtype.is_floating_point else _most_of(dtype)
-            start = emit_const(most, dtype, lanes)
-        else:
-            start = emit_const(1 if r.op in ("prod", "all") else 0, dtype, lanes)
-        if not r.op.startswith("arg"):
-            return (start,)
-        return start, splat(self.builder, i64((1 << 63) - 1), lanes)
-
     def _flatten(self, parts: Sequence[tuple[ir.Value, ...]]) -> list[ir.Value]:
         return [v for part in parts for v in part]
 
@@ -638,23 +622,18 @@ class LoopEmitter:
         for r in reductions:
             value = emitter.emit(r.value)
             if mask is not None:
-                value = self.builder.select(mask, value, self._identity(r, lanes)[0])
+                value = self.builder.select(mask, value, self.reducer.identity(r, lanes)[0])
             if r.op.startswith("arg"):
                 position = self._flat_position(lanes)
                 if mask is not None:
-                    position = self.builder.select(mask, position, self._identity(r, lanes)[1])
+                    position = self.builder.select(
+                        mask, position, self.reducer.identity(r, lanes)[1]
+                    )
                 pair = (next(values), next(values))
-                new += self._better(r, pair, (value, position), lanes)
+                new += self.reducer.better(r, pair, (value, position), lanes)
             else:
-                new.append(self._combine(r, next(values), value, lanes))
+                new.append(self.reducer.combine(r, next(values), value, lanes))
         return new
-
-    def _combine(self, r: Reduce, a: ir.Value, x: ir.Value, lanes: int) -> ir.Value:
-        dtype = r.value.dtype.compute
-        name = _COMBINE[r.op]
-        return emit_operation(
-            self.builder, name, [a, x], [dtype, dtype], dtype, None, lanes, self.target
-        )
 
     def _flat_position(self, lanes: int) -> ir.Value:
         """The row-major position over the inner axes."""
@@ -666,32 +645,6 @@ class LoopEmitter:
         rows = self.kernel.vector == "inner" and lanes > 1
         return b.add(wide, iota(lanes)) if rows else wide
 
-    def _better(
-        self,
-        r: Reduce,
-        best: tuple[ir.Value, ir.Value],
-        new: tuple[ir.Value, ir.Value],
-        lanes: int,
-    ) -> list[ir.Value]:
-        """The more extreme of two (value, position); the first of equals; NaN before all."""
-        b, dtype = self.builder, r.value.dtype.compute
-
-        def test(name: str, x: ir.Value, y: ir.Value) -> ir.Value:
-            return emit_operation(
-                b, name, [x, y], [dtype, dtype], dtypes.bool_, None, lanes, self.target
-            )
-
-        more = test("gt" if r.op == "argmax" else "lt", new[0], best[0])
-        first = b.icmp_signed("<", new[1], best[1])
-        tied = b.and_(test("eq", new[0], best[0]), first)
-        take = b.or_(more, tied)
-        if dtype.is_floating_point:
-            new_nan, best_nan = test("ne", new[0], new[0]), test("ne", best[0], best[0])
-            take = b.and_(take, b.not_(best_nan))
-            fresh = b.and_(new_nan, b.or_(b.not_(best_nan), first))
-            take = b.or_(take, fresh)
-        return [b.select(take, x, y) for x, y in zip(new, best)]
-
     def _finish(
         self, k: int, reductions: Sequence[Reduce], final: list[ir.Value], lanes: int | None
     ) -> None:
@@ -702,52 +655,10 @@ class LoopEmitter:
             if r.op.startswith("arg"):
                 pair = (next(values), next(values))
                 if lanes is not None:
-                    pair = self._tree_pair(r, pair, lanes)
+                    pair = self.reducer.tree_pair(r, pair, lanes)
                 self.accs[k, i] = pair[1]
             else:
                 value = next(values)
                 if lanes is not None:
-                    value = self._tree(r, value, lanes)
+                    value = self.reducer.tree(r, value, lanes)
                 self.accs[k, i] = value
-
-    def _halves(self, value: ir.Value, lanes: int) -> tuple[ir.Value, ir.Value]:
-        b, half = self.builder, lanes // 2
-        i32 = ir.IntType(32)
-        undefined = ir.Constant(value.type, ir.Undefined)
-        parts = []
-        for start in (0, half):
-            numbers = [ir.Constant(i32, start + k) for k in range(half)]
-            mask = ir.Constant(ir.VectorType(i32, half), numbers)
-            part = b.shuffle_vector(value, undefined, mask)
-            parts.append(b.extract_element(part, ir.Constant(i32, 0)) if half == 1 else part)
-        return parts[0], parts[1]
-
-    def _tree(self, r: Reduce, value: ir.Value, lanes: int) -> ir.Value:
-        while lanes > 1:
-            low, high = self._halves(value, lanes)
-            lanes //= 2
-            value = self._combine(r, low, high, lanes)
-        return value
-
-    def _tree_pair(
-        self, r: Reduce, pair: tuple[ir.Value, ir.Value], lanes: int
-    ) -> tuple[ir.Value, ir.Value]:
-        value, position = pair
-        while lanes > 1:
-            low, high = self._halves(value, lanes)
-            low_at, high_at = self._halves(position, lanes)
-            lanes //= 2
-            value, position = self._better(r, (low, low_at), (high, high_at), lanes)
-        return value, position
-
-
-def _least_of(dtype: DType) -> int:
-    if dtype.kind in ("bool", "uint"):
-        return 0
-    return -(1 << (8 * dtype.itemsize - 1))
-
-
-def _most_of(dtype: DType) -> int:
-    if dtype.kind == "bool":
-        return 1
-    return (1 << (8 * dtype.itemsize - (dtype.kind == "int"))) - 1

@@ -9,11 +9,12 @@ from llvmlite import ir
 
 from ..kernels.matmul import MatmulSpec, tile
 from ..machine import Target
-from .build import I8, Words, i64, iota, kernel_function, loop, splat
+from .build import I8, first_lanes, i64, loop
 from .loops import LoopEmitter
 from .matmul_tile import tile_function
 from .packing import Packer
-from .scalar import load, memory_type, store
+from .product import ProductEmitter
+from .scalar import load, store
 
 K_CHUNK = 64
 """Steps of k that packing takes at a time where they lie far apart."""
@@ -24,42 +25,18 @@ def emit(spec: MatmulSpec, target: Target) -> ir.Module:
     return _Emitter(spec, target).module
 
 
-class _Emitter:
+class _Emitter(ProductEmitter):
     def __init__(self, spec: MatmulSpec, target: Target) -> None:
-        self.spec, self.target = spec, target
+        own = "row_block panel_block row_items panel_items k_block deep"
+        super().__init__(spec, target, own)
         self.shape = tile(spec.sums, target)
         self.lanes = self.shape.columns // 2
-        self.module, function, self.builder = kernel_function()
-        bases, args, begin, end, worker = function.args
-        words = Words(self.builder, bases, args)
-        self.a, self.b = words.array(), words.array()
-        self.c = words.array() if spec.direct else None
-        self.scratch = words.scratch(worker)
-        names = "m n k a_step a_row a_k b_step b_k b_column "
-        names += "c_step c_row " if spec.direct else ""
-        names += "row_block panel_block row_items panel_items k_block deep"
-        self.w = {name: words.integer() for name in names.split()}
-        self.element = memory_type(spec.sums, 1)
-        self.source = memory_type(spec.dtype, 1)
         b = self.builder
-        self.finish = LoopEmitter(spec.finish, target, b, words) if spec.finish else None
         self.b_panel = self._at(self.scratch, i64(self.shape.rows * self.shape.columns))
         self.a_block = self._at(self.b_panel, b.mul(self.w["deep"], i64(self.shape.columns)))
         self.packer = Packer(self.module, spec.dtype, spec.sums, target)
         self.tiles: dict[tuple[int, int, int], ir.Function] = {}
-        loop(b, begin, end, i64(1), [], self._item, "item")
-        b.ret_void()
-
-    def _at(self, base: ir.Value, offset: ir.Value) -> ir.Value:
-        """An element of the sums' type."""
-        return self.builder.gep(base, [offset], source_etype=self.element)
-
-    def _from(self, base: ir.Value, offset: ir.Value) -> ir.Value:
-        """An element of an operand."""
-        return self.builder.gep(base, [offset], source_etype=self.source)
-
-    def _least(self, x: ir.Value, y: ir.Value) -> ir.Value:
-        return self.builder.select(self.builder.icmp_signed("<", x, y), x, y)
+        self.items(self._item)
 
     def _ceiling(self, x: ir.Value, y: int) -> ir.Value:
         """x / y rounded up."""
@@ -260,8 +237,7 @@ class _Emitter:
                 with edge:
 
                     def part(j: ir.Value, _: list[ir.Value]) -> None:
-                        some = splat(b, b.sub(left, j), lanes)
-                        mask = b.icmp_signed("<", iota(lanes), some)
+                        mask = first_lanes(b, b.sub(left, j), lanes)
                         finish.points((copy, at, b.add(column, j)), lanes, mask)
 
                     loop(b, i64(0), left, i64(lanes), [], part, "part")
@@ -347,8 +323,7 @@ class _Emitter:
 
         def row(r: ir.Value, _: list[ir.Value]) -> None:
             for first in (0, self.lanes):
-                part = splat(b, b.sub(left, i64(first)), self.lanes)
-                mask = b.icmp_signed("<", iota(self.lanes), part)
+                mask = first_lanes(b, b.sub(left, i64(first)), self.lanes)
                 where = self._at(source, b.add(b.mul(r, source_row), i64(first)))
                 value = load(b, where, sums, self.lanes, self.target, mask=mask)
                 where = self._at(to, b.add(b.mul(r, to_row), i64(first)))

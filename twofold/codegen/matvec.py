@@ -8,9 +8,10 @@ from llvmlite import ir
 
 from ..kernels.matvec import MatvecSpec
 from ..machine import Target
-from .build import I8, POINTER, Words, i64, iota, kernel_function, loop, prefetch, splat
+from .build import I8, POINTER, first_lanes, i64, loop, prefetch, splat
 from .loops import LoopEmitter
-from .scalar import emit_const, emit_operation, load, memory_type, store
+from .product import ProductEmitter
+from .scalar import emit_const, emit_operation, load, load_as, store
 from .transpose import turn
 
 BYTES_AHEAD = {"along": 8192, "across": 512}
@@ -22,52 +23,26 @@ def emit(spec: MatvecSpec, target: Target) -> ir.Module:
     return _Emitter(spec, target).module
 
 
-class _Emitter:
+class _Emitter(ProductEmitter):
     def __init__(self, spec: MatvecSpec, target: Target) -> None:
-        self.spec, self.target = spec, target
-        self.lanes = target.lanes(spec.sums.itemsize)
-        self.module, function, self.builder = kernel_function()
-        bases, args, begin, end, worker = function.args
-        b = self.builder
-        words = Words(b, bases, args)
-        self.a, self.b = words.array(), words.array()
-        self.c = words.array() if spec.direct else None
-        self.scratch = words.scratch(worker)
-        names = "m n k a_step a_row a_k b_step b_k b_column "
-        names += "c_step c_row " if spec.direct else ""
-        names += "strip strips"
-        self.w = {name: words.integer() for name in names.split()}
-        self.element, self.source = memory_type(spec.sums, 1), memory_type(spec.dtype, 1)
-        self.finish = LoopEmitter(spec.finish, target, b, words) if spec.finish else None
+        super().__init__(spec, target, "strip strips")
+        b, self.lanes = self.builder, target.lanes(spec.sums.itemsize)
         self.exists = [b.icmp_signed("<", i64(r), self.w["m"]) for r in range(1, spec.rows)]
         self.square = b.alloca(ir.ArrayType(self.element, self.lanes**2))
         self.square.align = 64
         self.square.type = POINTER
-        loop(b, begin, end, i64(1), [], self._item, "item")
-        b.ret_void()
-
-    def _at(self, base: ir.Value, offset: ir.Value) -> ir.Value:
-        """An element of the sums' type."""
-        return self.builder.gep(base, [offset], source_etype=self.element)
-
-    def _from(self, base: ir.Value, offset: ir.Value) -> ir.Value:
-        """An element of an operand."""
-        return self.builder.gep(base, [offset], source_etype=self.source)
+        self.items(self._item)
 
     def _load(self, where: ir.Value, lanes: int, mask: ir.Value | None = None) -> ir.Value:
         """Elements of an operand as what sums are made of."""
-        b, spec = self.builder, self.spec
-        value = load(b, where, spec.dtype, lanes, self.target, mask=mask)
-        if spec.dtype.compute is spec.sums:
-            return value
-        return emit_operation(b, "cast", [value], [spec.dtype], spec.sums, None, lanes, self.target)
+        spec = self.spec
+        return load_as(spec.sums, self.builder, where, spec.dtype, lanes, self.target, mask)
 
     def _item(self, item: ir.Value, _: list[ir.Value]) -> None:
         b, w = self.builder, self.w
         copy = b.udiv(item, w["strips"])
         column = b.mul(b.urem(item, w["strips"]), w["strip"])
-        left = b.sub(w["n"], column)
-        width = b.select(b.icmp_signed("<", left, w["strip"]), left, w["strip"])
+        width = self._least(b.sub(w["n"], column), w["strip"])
         rows = self._rows(self._from(self.a, b.mul(copy, w["a_step"])))
         here = b.add(b.mul(copy, w["b_step"]), b.mul(column, w["b_column"]))
         b_at = self._from(self.b, here)
@@ -179,9 +154,7 @@ class _Emitter:
         loop(b, done, width, i64(lanes), [], part, "part")
 
     def _below(self, n: ir.Value) -> ir.Value:
-        """The first n lanes."""
-        wide = splat(self.builder, n, self.lanes)
-        return self.builder.icmp_signed("<", iota(self.lanes), wide)
+        return first_lanes(self.builder, n, self.lanes)
 
     def _across(self, rows, b_at, width, sums, c_row) -> None:
         """A vector of columns at a time: squares of them and of steps of k are transposed."""
@@ -195,8 +168,7 @@ class _Emitter:
         def group(first: ir.Value, _: list[ir.Value]) -> None:
             columns = []
             for j in range(lanes):
-                number = b.add(first, i64(j))
-                number = b.select(b.icmp_signed("<", number, last), number, last)
+                number = self._least(b.add(first, i64(j)), last)
                 columns.append(self._from(b_at, b.mul(number, w["b_column"])))
 
             def square(k: ir.Value, values: list[ir.Value]) -> list[ir.Value]:

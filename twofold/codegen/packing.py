@@ -8,8 +8,8 @@ from llvmlite import ir
 
 from ..dtypes import DType
 from ..machine import Target
-from .build import i64, internal_function, iota, loop, splat
-from .scalar import emit_operation, load, memory_type, store
+from .build import first_lanes, i64, internal_function, loop
+from .scalar import load_as, memory_type, store
 from .transpose import turn
 
 
@@ -41,10 +41,11 @@ class Packer:
     def _load(
         self, b: ir.IRBuilder, where: ir.Value, lanes: int, mask: ir.Value | None = None
     ) -> ir.Value:
-        value = load(b, where, self.dtype, lanes, self.target, mask=mask)
-        if self.dtype.compute is self.sums:
-            return value
-        return emit_operation(b, "cast", [value], [self.dtype], self.sums, None, lanes, self.target)
+        return load_as(self.sums, b, where, self.dtype, lanes, self.target, mask)
+
+    def _source(self, b: ir.IRBuilder, base: ir.Value, offset: ir.Value) -> ir.Value:
+        """An element of the operand."""
+        return b.gep(base, [offset], source_etype=self.source)
 
     def _groups(self, b: ir.IRBuilder, lines: ir.Value, body: Callable[[ir.Value], None]) -> None:
         """`body` for the first of each vector of lines."""
@@ -53,29 +54,24 @@ class Packer:
     def _across(self, b, source, spread, pace, lines, steps, to, depth) -> None:
         """k is adjacent: square blocks are loaded along k and transposed in registers."""
         lanes, last = self.lanes, b.sub(lines, i64(1))
-        whole = b.mul(b.udiv(steps, i64(lanes)), i64(lanes))
 
         def group(first: ir.Value) -> None:
             rows = []
             for r in range(lanes):
                 line = b.add(first, i64(r))
                 line = b.select(b.icmp_signed("<", line, last), line, last)
-                rows.append(b.gep(source, [b.mul(line, spread)], source_etype=self.source))
+                rows.append(self._source(b, source, b.mul(line, spread)))
 
-            def square(k: ir.Value, mask: ir.Value | None) -> None:
-                block = [
-                    self._load(b, b.gep(row, [k], source_etype=self.source), lanes, mask)
-                    for row in rows
-                ]
+            def square(k: ir.Value, _: list[ir.Value]) -> None:
+                # The last square may read past the steps, as memory may be read (see
+                # `abi.PADDING`), and fill rows of the panel that are not used.
+                block = [self._load(b, self._source(b, row, k), lanes) for row in rows]
                 for i, value in enumerate(turn(b, block)):
                     at = b.add(b.mul(b.add(k, i64(i)), depth), first)
                     where = b.gep(to, [at], source_etype=self.element)
                     store(b, value, where, self.sums, self.target)
 
-            loop(b, i64(0), whole, i64(lanes), [], lambda k, _: square(k, None), "square")
-            with b.if_then(b.icmp_signed("<", whole, steps)):
-                left = splat(b, b.sub(steps, whole), lanes)
-                square(whole, b.icmp_signed("<", iota(lanes), left))
+            loop(b, i64(0), steps, i64(lanes), [], square, "square")
 
         self._groups(b, lines, group)
 
@@ -89,9 +85,7 @@ class Packer:
             def copy(mask: ir.Value | None) -> None:
                 def step(k: ir.Value, _: list[ir.Value]) -> None:
                     at = b.add(b.mul(k, pace), first)
-                    value = self._load(
-                        b, b.gep(source, [at], source_etype=self.source), lanes, mask
-                    )
+                    value = self._load(b, self._source(b, source, at), lanes, mask)
                     to_at = b.add(b.mul(k, depth), first)
                     where = b.gep(to, [to_at], source_etype=self.element)
                     store(b, value, where, self.sums, self.target)
@@ -102,7 +96,7 @@ class Packer:
                 with full:
                     copy(None)
                 with part:
-                    copy(b.icmp_signed("<", iota(lanes), splat(b, left, lanes)))
+                    copy(first_lanes(b, left, lanes))
 
         self._groups(b, lines, group)
 
@@ -112,7 +106,7 @@ class Packer:
         def step(k: ir.Value, _: list[ir.Value]) -> None:
             def line(i: ir.Value, _: list[ir.Value]) -> None:
                 at = b.add(b.mul(k, pace), b.mul(i, spread))
-                value = self._load(b, b.gep(source, [at], source_etype=self.source), 1)
+                value = self._load(b, self._source(b, source, at), 1)
                 where = b.gep(to, [b.add(b.mul(k, depth), i)], source_etype=self.element)
                 store(b, value, where, self.sums, self.target)
 

@@ -20,6 +20,7 @@ from ..errors import InternalError
 from ..machine import Target
 from ..ops.scalar import COMPARE, LEAVES, Expr, postorder
 from . import vecmath_table
+from .build import shuffle
 from .vecmath import (
     F32,
     F64,
@@ -82,12 +83,11 @@ def load(
         low, high = (
             load(
                 builder, _element(builder, pointer, type_, half[0]), dtype, len(half), target,
-                _part(builder, mask, half), align,
+                shuffle(builder, [mask], half), align,
             )
             for half in _halves(lanes)
         )  # fmt: skip
-        order = ir.Constant(ir.VectorType(I32, lanes), list(range(lanes)))
-        return builder.shuffle_vector(low, high, order)
+        return shuffle(builder, [low, high], range(lanes))
     else:
         wide, mask = _masked_form(builder, type_, mask)
         zero = ir.Constant(wide, None)
@@ -97,6 +97,22 @@ def load(
         )
         raw = raw if lanes > 1 else builder.extract_element(raw, ir.Constant(I32, 0))
     return _from_memory(at.wrap(raw), dtype).value
+
+
+def load_as(
+    wanted: DType,
+    builder: ir.IRBuilder,
+    pointer: ir.Value,
+    dtype: DType,
+    lanes: int,
+    target: Target,
+    mask: ir.Value | None = None,
+) -> ir.Value:
+    """Elements at `pointer`, widened to `wanted`."""
+    value = load(builder, pointer, dtype, lanes, target, mask=mask)
+    if dtype.compute is wanted:
+        return value
+    return emit_operation(builder, "cast", [value], [dtype], wanted, None, lanes, target)
 
 
 def store(
@@ -125,8 +141,11 @@ def store(
     wide, mask = _masked_form(builder, raw.type, mask)
     if lanes > _mask_lanes(target):
         for half in _halves(lanes):
-            at, part = _element(builder, pointer, raw.type, half[0]), _part(builder, value, half)
-            store(builder, part, at, dtype, target, _part(builder, mask, half), align=align)
+            at, part = (
+                _element(builder, pointer, raw.type, half[0]),
+                shuffle(builder, [value], half),
+            )
+            store(builder, part, at, dtype, target, shuffle(builder, [mask], half), align=align)
         return
     if lanes == 1:
         raw = builder.insert_element(ir.Constant(wide, ir.Undefined), raw, ir.Constant(I32, 0))
@@ -146,12 +165,6 @@ def _halves(lanes: int) -> tuple[range, range]:
 def _element(builder: ir.IRBuilder, pointer: ir.Value, type_: Any, number: int) -> ir.Value:
     """Where element `number` of a vector in memory lies."""
     return builder.gep(pointer, [ir.Constant(I64, number)], source_etype=type_.element)
-
-
-def _part(builder: ir.IRBuilder, value: ir.Value, lanes: range) -> ir.Value:
-    """These lanes of a vector."""
-    chosen = ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
-    return builder.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), chosen)
 
 
 def _masked_form(builder: ir.IRBuilder, type_: ir.Type, mask: ir.Value) -> tuple[ir.Type, ir.Value]:
@@ -232,18 +245,18 @@ def _half_on_x86(builder: ir.IRBuilder, value: ir.Value, lanes: int, widest: int
         low = lanes // 2
         numbers = ((0, low), (low, lanes - low))
         parts = [
-            _half_on_x86(builder, _shuffled(builder, value, range(start, start + n)), n, widest)
+            _half_on_x86(builder, shuffle(builder, [value], range(start, start + n)), n, widest)
             for start, n in numbers
         ]
         if lanes % 2:
-            parts[0] = _shuffled(builder, parts[0], [*range(low), 0])
+            parts[0] = shuffle(builder, parts[:1], [*range(low), 0])
         places = [*range(low), *range(lanes - low, 2 * (lanes - low))]
-        return _shuffled(builder, parts[0], places, parts[1])
+        return shuffle(builder, parts, places)
     if lanes == 1:
         four = ir.Constant(ir.VectorType(F32, 4), ir.Undefined)
         value = builder.insert_element(four, value, ir.Constant(I32, 0))
     elif lanes not in (4, 8, 16):
-        value = _shuffled(builder, value, [k % lanes for k in range(4 if lanes < 4 else 8)])
+        value = shuffle(builder, [value], [k % lanes for k in range(4 if lanes < 4 else 8)])
     nearest_even = ir.Constant(I32, 0)
     if lanes == 16:
         kind = ir.VectorType(I16, 16)
@@ -254,16 +267,7 @@ def _half_on_x86(builder: ir.IRBuilder, value: ir.Value, lanes: int, widest: int
     result = intrinsic(builder, f"x86.vcvtps2ph.{bits}", args, ir.VectorType(I16, 8), [])
     if lanes == 1:
         return builder.extract_element(result, ir.Constant(I32, 0))
-    return result if lanes == 8 else _shuffled(builder, result, range(lanes))
-
-
-def _shuffled(
-    builder: ir.IRBuilder, value: ir.Value, places: Sequence[int], second: ir.Value | None = None
-) -> ir.Value:
-    """The lanes `places` of `value` followed by `second`."""
-    mask = ir.Constant(ir.VectorType(I32, len(places)), [ir.Constant(I32, k) for k in places])
-    second = ir.Constant(value.type, ir.Undefined) if second is None else second
-    return builder.shuffle_vector(value, second, mask)
+    return result if lanes == 8 else shuffle(builder, [result], range(lanes))
 
 
 def float_to_bfloat_bits(x: Vec) -> Vec:

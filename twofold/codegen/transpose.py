@@ -8,10 +8,8 @@ from llvmlite import ir
 
 from ..kernels.transpose import VECTORS_AHEAD, TransposeSpec
 from ..machine import Target
-from .build import Words, i64, iota, kernel_function, loop, prefetch, splat, stream_fence
+from .build import Words, first_lanes, i64, kernel_function, loop, prefetch, shuffle, stream_fence
 from .scalar import load, memory_type, store
-
-I32 = ir.IntType(32)
 
 
 def turn(b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> list[ir.Value]:
@@ -35,17 +33,12 @@ def turn(b: ir.IRBuilder, vectors: Sequence[ir.Value]) -> list[ir.Value]:
 _BITS = {"half": 16, "bfloat": 16, "float": 32, "double": 64}
 
 
-def _shuffle(b: ir.IRBuilder, x: ir.Value, y: ir.Value, order: Sequence[int]) -> ir.Value:
-    mask = ir.Constant(ir.VectorType(I32, len(order)), [ir.Constant(I32, k) for k in order])
-    return b.shuffle_vector(x, y, mask)
-
-
 def _gather_parts(b: ir.IRBuilder, vectors: Sequence[ir.Value], unit: int) -> list[ir.Value]:
     """Part p of each of the vectors, for each p: of one, two or four vectors of as many parts."""
     n = len(vectors)
 
     def joined(x: ir.Value, y: ir.Value, parts: Sequence[int]) -> ir.Value:
-        return _shuffle(b, x, y, [p * unit + k for p in parts for k in range(unit)])
+        return shuffle(b, [x, y], [p * unit + k for p in parts for k in range(unit)])
 
     if n == 1:
         return list(vectors)
@@ -75,7 +68,7 @@ def _turn_within(
     )
     for _ in range(unit.bit_length() - 1):
         now = [
-            _shuffle(b, now[k // 2], now[k // 2 + half], high if k % 2 else low)
+            shuffle(b, [now[k // 2], now[k // 2 + half]], high if k % 2 else low)
             for k in range(unit)
         ]
     return now
@@ -107,8 +100,8 @@ def emit(spec: TransposeSpec, target: Target) -> ir.Module:
             store(b, vector, to, dtype, target, None, spec.streamed, align)
 
     def part(x_at: ir.Value, y_at: ir.Value, n_rows: ir.Value, n_columns: ir.Value) -> None:
-        in_rows = b.icmp_signed("<", iota(lanes), splat(b, n_rows, lanes))
-        in_columns = b.icmp_signed("<", iota(lanes), splat(b, n_columns, lanes))
+        in_rows = first_lanes(b, n_rows, lanes)
+        in_columns = first_lanes(b, n_columns, lanes)
         last = b.sub(n_columns, i64(1))
         vectors = []
         for k in range(lanes):

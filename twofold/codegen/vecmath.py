@@ -11,12 +11,13 @@ machine has it, and `fma_or_two` is a product and a sum elsewhere.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import llvmlite.ir as ir
 
 from ..errors import InternalError
 from ..machine import Target
+from .build import shuffle
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I1, I8, I16, I32, I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
@@ -91,14 +92,6 @@ def intrinsic(
     if function is None:
         function = ir.Function(module, ir.FunctionType(result, [a.type for a in args]), full)
     return builder.call(function, args)
-
-
-def shuffle(builder: ir.IRBuilder, values: list[ir.Value], lanes: Iterable[int]) -> ir.Value:
-    """The lanes with these numbers of one vector, or of two vectors laid end to end."""
-    numbers = [ir.Constant(I32, k) for k in lanes]
-    mask = ir.Constant(ir.VectorType(I32, len(numbers)), numbers)
-    second = values[1] if len(values) > 1 else ir.Constant(values[0].type, ir.Undefined)
-    return builder.shuffle_vector(values[0], second, mask)
 
 
 class Lanes:

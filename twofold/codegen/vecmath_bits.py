@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import llvmlite.ir as ir
 
-from .vecmath import F32, F64, I32, Lanes, Vec, constant, copysign, intrinsic, shuffle
+from .build import shuffle
+from .vecmath import F32, F64, I32, Lanes, Vec, constant, copysign, intrinsic
 
 
 def mantissa_bits(x: Vec) -> int:

@@ -24,9 +24,10 @@ from ..dtypes import DType
 from ..machine import Target
 from . import matvec
 from .affine import contiguous
-from .finish import Finish, Strided, finish_words
-from .launch import Array, Buffer, Launch, Scratch
+from .finish import Finish, Strided
+from .launch import Array, Buffer, Launch
 from .loops import LoopKernel
+from .product import Product
 
 K_BLOCK = 512
 """Steps of k in one block, at most a quarter more: sums are then seldom loaded and stored. Twice as
@@ -177,13 +178,11 @@ def schedule(
         own_c = others.pop(0) if c else None
         work = Finish(finish.kernel, others, finish.words) if finish else None
         copies = batch[-1] if batch else 1
-        if few:
-            launches.append(
-                matvec.launch(dtype, sums, (copies, *sizes), a, b, own_c, work, target, threads)
-            )
-            continue
+        product = Product(dtype, sums, (copies, *sizes), a, b, own_c, work)
         launches.append(
-            _launch(dtype, (copies, *sizes), k_block, a, b, own_c, work, target, threads)
+            matvec.launch(product, target, threads)
+            if few
+            else _launch(product, k_block, target, threads)
         )
     return launches
 
@@ -194,69 +193,42 @@ def _turned(x: Strided) -> Strided:
     return start, (*batch, column, row)
 
 
-def _launch(
-    dtype: DType,
-    sizes: tuple[int, int, int, int],
-    k_block: int,
-    a: Strided,
-    b: Strided,
-    c: Strided | None,
-    finish: Finish | None,
-    target: Target,
-    threads: int,
-) -> Launch:
-    """The launch of `copies` products whose strides are (copy, row, column)."""
-    copies, m, n, k = sizes
-    (a_at, (a_step, a_row, a_k)), (b_at, (b_step, b_k, b_column)) = a, b
-    sums = sums_dtype(dtype)
+def _launch(product: Product, k_block: int, target: Target, threads: int) -> Launch:
+    """The launch of a product by register tiles."""
+    (copies, m, n, k), dtype, sums = product.sizes, product.dtype, product.sums
     shape = tile(sums, target)
-    modes = _modes(dtype, sums, (m, n, k), (a_row, a_k), (b_k, b_column), shape, target)
+    strides = product.a[1][1:], product.b[1][1:]
+    modes = _modes(dtype, sums, (m, n, k), *strides, shape, target)
     blocks = _blocks((copies, m, n), k_block, modes, shape, sums, target, threads)
     row_items = -(-m // blocks.rows)
     panels = -(-n // shape.columns)
     panel_items = -(-panels // blocks.panels)
     items = copies * row_items * panel_items
-    flops = 2 * copies * m * n * k
     deep = -(-blocks.k // shape.columns) * shape.columns
     tiles = -(-blocks.rows // shape.rows)
     panel = shape.depth * deep + shape.columns
     packed_a = 0 if modes[0] in ("place", "unit") else tiles * panel
-    scratch = Scratch(sums.itemsize * (shape.columns * (shape.rows + deep) + packed_a))
-    args: list[Array | Scratch | int] = [a_at, b_at, *([c[0]] if c else []), scratch, m, n, k]
-    args += [a_step, a_row, a_k, b_step, b_k, b_column, *(c[1][:2] if c else ())]
-    args += [blocks.rows, blocks.panels, row_items, panel_items, blocks.k, deep]
-    reads, writes = [a_at.buffer, b_at.buffer], [c[0].buffer] if c else []
-    n_bytes = copies * (m * k + k * n + (m * n if c else 0)) * dtype.itemsize
-    kernel = None
-    if finish is not None:
-        # Where sums are not kept, operand 0 is one tile, whose place the kernel knows.
-        first = c if c else (finish.arrays[0][0], (0, shape.columns, 1))
-        kernel, words = finish_words(finish, first, (copies, m, n))
-        args += words
-        more = finish.touched()
-        reads, writes = reads + more[0], writes + more[1]
-        n_bytes += copies * m * n * sum(d.itemsize for d in kernel.operands[1:])
     lanes = shape.columns // 2
     widths = _widths(n, lanes, target)
-    spec = MatmulSpec(dtype, sums, shape.rows, *modes, c is not None, kernel, widths)
-    return Launch(
-        _of_few(spec, lanes, target),
-        args,
+    spec = MatmulSpec(dtype, sums, shape.rows, *modes, product.c is not None, None, widths)
+    launch = product.launch(
+        spec,
+        scratch=shape.columns * (shape.rows + deep) + packed_a,
+        row=shape.columns,
+        words=(blocks.rows, blocks.panels, row_items, panel_items, blocks.k, deep),
         items=items,
-        grain=items if flops < SMALL_FLOPS else 1,
-        reads=tuple(reads),
-        writes=tuple(writes),
-        flops=flops,
-        n_bytes=n_bytes,
+        grain=items if product.flops < SMALL_FLOPS else 1,
     )
+    launch.spec = _of_few(launch.spec, lanes, target)
+    return launch
 
 
 def _modes(
     dtype: DType,
     sums: DType,
     sizes: tuple[int, int, int],
-    a: tuple[int, int],
-    b: tuple[int, int],
+    a: Sequence[int],
+    b: Sequence[int],
     shape: Tile,
     target: Target,
 ) -> tuple[str, str]:
