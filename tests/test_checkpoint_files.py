@@ -266,6 +266,47 @@ def test_a_whole_model_needs_its_classes():
     assert back(x).tolist() == model(x).tolist()
 
 
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_whole_model_of_the_programs_own_classes(is_zip):
+    """Classes that were imported are enough, where that is asked for; functions that layers keep
+    come along."""
+    layer = tf.nn.TransformerEncoderLayer(4, 1, 4, activation="gelu", batch_first=True)
+    model = tf.nn.Sequential(layer, Own(3)).eval()
+    file = io.BytesIO()
+    tf.save(model, file, _use_new_zipfile_serialization=is_zip)
+    Own.made.clear()
+    back = tf.load(io.BytesIO(file.getvalue()), weights_only=False)
+    assert type(back[1]) is Own and Own.made == [] and back[1].n == 3
+    x = tf.rand(2, 3, 4)
+    assert back(x).tolist() == model(x).tolist()
+
+
+def test_a_whole_model_that_pytorch_wrote(tmp_path):
+    torch = pytest.importorskip("torch")
+    n = torch.nn
+    model = n.Sequential(
+        n.Conv2d(2, 4, 3, padding=1, padding_mode="reflect"), n.InstanceNorm2d(4, affine=True),
+        n.Flatten(2), n.TransformerEncoderLayer(9, 3, 5, activation="gelu", batch_first=True),
+    ).eval()  # fmt: skip
+    torch.save(model, tmp_path / "model.pt")
+    x = np.random.default_rng(0).normal(size=(2, 2, 3, 3)).astype("float32")
+    want = model(torch.from_numpy(x)).detach().numpy()
+    got = tf.load(tmp_path / "model.pt", weights_only=False)(tf.from_numpy(x))
+    np.testing.assert_allclose(got.detach().numpy(), want, atol=1e-5)
+
+
+class Own(tf.nn.Module):
+    made: list[int] = []
+
+    def __init__(self, n):
+        super().__init__()
+        self.made.append(n)
+        self.n = n
+
+    def forward(self, x):
+        return x * self.n
+
+
 def test_every_cut_and_every_flipped_byte_of_data_is_noticed(tmp_path):
     tf.save({"w": tf.arange(5), "n": [1, 2.5, None]}, tmp_path / "f")
     data = (tmp_path / "f").read_bytes()

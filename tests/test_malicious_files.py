@@ -115,7 +115,6 @@ CALLS = {
     "load from bytes": b"ctorch.storage\n_load_from_bytes\n(C\1xtR.",
     "jit": b"ctorch.jit._pickle\nrestore_type_tag\n(N" + text("x") + b"tR.",
     "hub": b"ctorch.hub\nload\n(" + text("x") + b"tR.",
-    "model": b"ctorch.nn.modules.linear\nLinear\n)\x81.",
     "calling a tensor": tensor() + b")R.",
     "calling a text": text("os.system") + b")R.",
     "calling a size": b"ctorch\nSize\n)R)R.",
@@ -136,6 +135,9 @@ CALLS = {
 }  # fmt: skip
 
 
+MODEL = b"ctorch.nn.modules.linear\nLinear\n)\x81."
+
+
 @pytest.mark.parametrize("case", CALLS)
 @pytest.mark.parametrize("kind", ["zip", "legacy", "zip, not only weights"])
 def test_every_way_to_call_is_refused(case, kind):
@@ -148,6 +150,42 @@ def test_every_way_to_call_is_refused(case, kind):
     with pytest.raises(FormatError) as caught:
         tf.load(io.BytesIO(file), weights_only=kind != "zip, not only weights")
     assert str(caught.value).startswith("[load] "), caught.value
+
+
+class TrapModule(tf.nn.Module):
+    """A module that the program has: a file may fill one, and call nothing."""
+
+    def __init__(self, *args) -> None:
+        spring()
+
+    def forward(self, x):
+        spring()
+
+
+MODULE = b"c" + HERE + b"TrapModule\n"
+MODEL_CALLS = {
+    "REDUCE": MODULE + b")R.",
+    "REDUCE of a layer": b"ctorch.nn.modules.linear\nLinear\n(K\2K\3tR.",
+    "NEWOBJ with arguments": MODULE + b"K\2\x85\x81.",
+    "REDUCE of an instance": MODULE + b")\x81K\2\x85R.",
+    "REDUCE of a function": b"ctorch.nn.functional\nrelu\nK\2\x85R.",
+    "another class of the program": CLASS + b")\x81.",
+    "a function of the program": SPRING + b".",
+    "a module's module": b"ctorch.nn.modules.linear\nF\n.",
+    "what a module imported": b"ctorch.nn.functional\n_partial\n)R.",
+}
+
+
+@pytest.mark.parametrize("case", MODEL_CALLS)
+def test_files_of_whole_models_call_nothing(case):
+    file = zipped(b"\x80\2" + MODEL_CALLS[case])
+    with pytest.raises(FormatError, match=r"^\[load\] "):
+        tf.load(io.BytesIO(file), weights_only=False)
+
+
+def test_instances_of_modules_are_made_without_init():
+    file = zipped(b"\x80\2" + MODULE + b")\x81}" + text("n") + b"K\5sb.")
+    assert tf.load(io.BytesIO(file), weights_only=False).n == 5
 
 
 def test_every_pickle_that_the_trap_is_in():
@@ -169,7 +207,7 @@ def test_what_is_refused_is_named():
         "object array": "NumPy values of type 'O8'",
     }.items():
         with pytest.raises(FormatError, match=words):
-            tf.load(io.BytesIO(zipped(b"\x80\2" + CALLS[case])))
+            tf.load(io.BytesIO(zipped(b"\x80\2" + (MODEL if case == "model" else CALLS[case]))))
     with pytest.raises(pickle.UnpicklingError):
         tf.load(io.BytesIO(zipped(b"\x80\2" + CALLS["REDUCE"])))
 

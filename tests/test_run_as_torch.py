@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -322,3 +323,47 @@ def test_layers_are_where_pytorch_has_them(tmp_path: Path) -> None:
         """,
     )
     assert out.splitlines() == ["['nn', 'modules', 'pixelshuffle']", "True"]
+
+
+def test_tracebacks_hold_the_programs_own_lines(tmp_path: Path) -> None:
+    """Neither the launcher's frames nor Twofold's are shown, unless they are asked for."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import torch\n\ndef f(x):\n    return x @ torch.ones(3)\n\ntry:\n    f(torch.ones(2, 4))\n"
+        "except RuntimeError as error:\n    raise ValueError('later') from error\n",
+        encoding="utf-8",
+    )
+
+    def error(debug: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "twofold.run", "--as", "torch", str(program)],
+            capture_output=True, text=True, timeout=120,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TWOFOLD_DEBUG": debug},
+        )  # fmt: skip
+        assert done.returncode == 1
+        return done.stderr
+
+    lines = error("0").splitlines()
+    files = [line.partition(",")[0].strip() for line in lines if line.startswith("  File ")]
+    assert files == [f'File "{program}"'] * 3
+    assert re.fullmatch(r"\(\d+ frames of Twofold are left out; TWOFOLD_DEBUG=1 .*\)", lines[-1])
+    assert lines[-2] == "ValueError: later"
+    assert "launch.py" in error("1")
+
+
+def test_types_and_shapes_print_as_pytorchs(tmp_path: Path) -> None:
+    """Programs print them, compare their texts and cut them at dots."""
+    out = run(
+        tmp_path,
+        """
+        import torch
+
+        x = torch.ones(2, 3, dtype=torch.float64)
+        print(x.shape, x.dtype, x.layout, torch.channels_last, torch.finfo(x.dtype).dtype)
+        print(x[0], {"kind": x.dtype})
+        """,
+    )
+    assert out.splitlines() == [
+        "torch.Size([2, 3]) torch.float64 torch.strided torch.channels_last float64",
+        "tensor([1., 1., 1.], dtype=torch.float64) {'kind': torch.float64}",
+    ]

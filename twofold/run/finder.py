@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import explain_missing
-from . import children
+from . import children, spelling
 
 TWOFOLD = __name__.split(".")[0]
 ADDITIONS = f"{TWOFOLD}.run.torch"
@@ -156,6 +156,7 @@ def install(version: str = "") -> None:
     for package in VERSIONS[version]:
         importlib.import_module(f"{package}.semantics").apply()
     sys.meta_path.insert(0, TorchFinder())
+    spelling.apply()
     children.prepare(install, version)
 
 

@@ -8,7 +8,7 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-from . import finder
+from . import finder, tracebacks
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         finder.install(version)
     except ValueError as error:
         parser.error(str(error))
+    tracebacks.install()
     sys.argv = [options.program, *options.arguments]
     if options.module:
         sys.path[0] = os.getcwd()

@@ -24,7 +24,7 @@ import numpy as np
 from . import tree
 from .archive import Archive, ArchiveWriter, readable
 from .files import FormatError, write_atomically
-from .names import find
+from .names import find, find_with_models
 from .pickle_writer import PickleWriter
 from .stored import (
     MAX_RANK,
@@ -37,7 +37,7 @@ from .stored import (
     path_of,
     tensor_of,
 )
-from .unpickle import Unpickler, shown
+from .unpickle import Find, Unpickler, shown
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
@@ -99,20 +99,22 @@ def load(
     values in the file until they are used (changes stay in memory; checksums are not compared).
     `encoding` is that of texts written by Python 2.
 
-    No code from a file is ever run, so `weights_only` changes nothing: Refused, a FormatError (a
-    RuntimeError) and an UnpicklingError, names what a file asks for that is not made; FormatError
-    if it is cut short, damaged or of another format.
+    No code from a file is ever run. With `weights_only=False` it may hold whole models, of classes
+    of modules that the program has imported: their instances are made without being called, and
+    filled. Refused, a FormatError (a RuntimeError) and an UnpicklingError, names what a file asks
+    for that is not made; FormatError if it is cut short, damaged or of another format.
     """
     if pickle_module is not None:
         raise ValueError("[load] files are read by Twofold's own unpickler; got a pickle_module")
     path = path_of(f)
+    names = find_with_models if weights_only is False else find
 
     def read(file: BinaryIO) -> Any:
         start = file.tell()
         head = file.read(_HEAD_BYTES)
         file.seek(start)
         if head[:4] == b"PK\x03\x04":
-            return _read_zip(Archive(file, path), map_location, mmap, encoding)
+            return _read_zip(Archive(file, path), names, map_location, mmap, encoding)
         if mmap:
             raise RuntimeError(
                 "[load] mmap can only be used with files saved with torch.save("
@@ -123,7 +125,7 @@ def load(
                 check_location(FileStorage(None, 0, "cpu"), map_location)
             return tree.read(file, path)[0]
         if head[:1] == b"\x80":
-            return _read_legacy(file, path, map_location, encoding)
+            return _read_legacy(file, path, names, map_location, encoding)
         if head[257:] == b"ustar":
             return _read_tar(file, path, map_location, encoding)
         if len(head) < 10:
@@ -153,7 +155,9 @@ def _write_zip(obj: Any, file: BinaryIO, folder: str, protocol: int) -> None:
     archive.close()
 
 
-def _read_zip(archive: Archive, map_location: MapLocation, mmap: bool | None, encoding: str) -> Any:
+def _read_zip(
+    archive: Archive, find: Find, map_location: MapLocation, mmap: bool | None, encoding: str
+) -> Any:
     if "constants.pkl" in archive.members or "data.pkl" not in archive.members:
         kind = "a TorchScript program" if "constants.pkl" in archive.members else "another zip file"
         raise FormatError(
@@ -262,7 +266,9 @@ def _write_legacy(obj: Any, file: BinaryIO, folder: str, protocol: int) -> None:
         file.write(array.data)
 
 
-def _read_legacy(file: BinaryIO, path: str, map_location: MapLocation, encoding: str) -> Any:
+def _read_legacy(
+    file: BinaryIO, path: str, find: Find, map_location: MapLocation, encoding: str
+) -> Any:
     start = file.tell()
     data = file.read()
     at = 0

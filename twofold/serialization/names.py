@@ -2,20 +2,24 @@
 
 Nothing in this table is the named function itself: each entry is code of ours that checks its
 arguments and makes the value, so a file can say no more than what is written here. `safe_globals`
-adds classes and functions that the program itself vouches for.
+adds classes and functions that the program itself vouches for; `find_with_models` the classes of
+modules that it has imported.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import nn
 from ..dtypes import DType
+from ..nn.modules.module import Module
 from ..nn.parameter import Parameter
 from ..tensor import Device, Size, Tensor
 from .files import FormatError
@@ -73,13 +77,52 @@ def find(module: str, name: str) -> Any:
     raise Refused(_refusal(module, name))
 
 
+def find_with_models(module: str, name: str) -> Any:
+    """What `find` finds, or else a class of modules that the program has imported: its instances
+    are made without their `__init__`, and filled. Layers of PyTorch's are Twofold's."""
+    try:
+        return find(module, name)
+    except Refused:
+        if module.startswith("torch.nn.modules."):
+            here = sys.modules.get(nn.__name__ + module.removeprefix("torch.nn"))
+            found = getattr(here, name, getattr(nn, name, None))
+        elif module in _FUNCTIONAL:
+            found = getattr(nn.functional, name, None)
+        else:
+            found = getattr(sys.modules.get(module), name, None)
+        full = f"{module}.{name}"
+        if isinstance(found, type) and issubclass(found, Module):
+            return _instances(full, found)
+        if module in _FUNCTIONAL and callable(found):  # an activation that a layer keeps
+            return Known(full, what=found)
+        raise
+
+
+_FUNCTIONAL = (nn.functional.__name__, "torch.nn.functional", "torch._C._nn")
+
+
+def _instances(name: str, kind: type) -> Known:
+    """A class of which a file may make instances, without calling it."""
+
+    def new(*args: Any) -> Any:
+        if args:
+            raise Refused(f"[load] a module is made without arguments; got {len(args)} of {name}")
+        return kind.__new__(kind)
+
+    def no_call(*args: Any) -> Any:
+        raise Refused(f"[load] the file calls {name}, which is only filled with what it holds")
+
+    return Known(name, no_call, _set_state, what=kind, new=new)
+
+
 def _refusal(module: str, name: str) -> str:
     text = f"[load] the file names {module}.{name}, which is never made from a file"
     if module.startswith(("torch.nn.", "torchvision.", "twofold.nn.")):
         return (
             f"{text}: it holds a whole model instead of its values; in the program that made it "
             "save model.state_dict(), then build the model here and call "
-            "model.load_state_dict(twofold.load(path))"
+            "model.load_state_dict(twofold.load(path)), or try weights_only=False where this "
+            "program has the model's classes"
         )
     if module.split(".")[0] in _RUNS_CODE:
         return f"{text}: it would run code of the file's choice; do not trust this file"
@@ -101,19 +144,21 @@ _RUNS_CODE = {
 def _trust(name: str, thing: Any) -> Known:
     """A class or function that the program vouches for, called as a pickle calls it."""
 
-    def build(value: Any, state: Any) -> None:
-        if hasattr(value, "__setstate__"):
-            value.__setstate__(state)
-            return
-        plain, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
-        value.__dict__.update(plain or {})
-        for key, item in (slots or {}).items():
-            setattr(value, key, item)
-
     def new(*args: Any) -> Any:
         return thing.__new__(thing, *args)
 
-    return Known(name, thing, build, what=thing, new=new if isinstance(thing, type) else None)
+    return Known(name, thing, _set_state, what=thing, new=new if isinstance(thing, type) else None)
+
+
+def _set_state(value: Any, state: Any) -> None:
+    """Give a value its state, as pickle does."""
+    if hasattr(value, "__setstate__"):
+        value.__setstate__(state)
+        return
+    plain, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
+    value.__dict__.update(plain or {})
+    for key, item in (slots or {}).items():
+        setattr(value, key, item)
 
 
 # Tensors.

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import engine
+from .. import engine, nn
 from ..dtypes import DType
 from ..graph.storage import Storage
 from ..nn.modules.state import StateDict
@@ -255,6 +255,8 @@ class PickleWriter:
     def _write_global(self, x: Any) -> None:
         x = _SAME_AS.get(x, x)
         module, name = getattr(x, "__module__", None) or "builtins", x.__qualname__
+        if getattr(nn.functional, name, None) is x:
+            module = nn.functional.__name__
         found: Any = sys.modules.get(module)
         for part in name.split("."):
             found = getattr(found, part, None)

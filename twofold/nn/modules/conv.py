@@ -60,7 +60,7 @@ class _ConvNd(Module):
             self.bias = Parameter(empty(out_channels, device=device, dtype=dtype))
         else:
             self.register_parameter("bias", None)
-        self._fill_up = self._around()
+        self._reversed_padding_repeated_twice = self._around()
         self.reset_parameters()
 
     def _weight_shape(self) -> tuple[int, ...]:
@@ -128,7 +128,7 @@ class _Conv(_ConvNd):
             return convolve(
                 input, weight, bias, self.stride, self.padding, self.dilation, self.groups
             )
-        padded = F.pad(input, self._fill_up, mode=self.padding_mode)
+        padded = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
         return convolve(padded, weight, bias, self.stride, 0, self.dilation, self.groups)
 
     def forward(self, input: Tensor) -> Tensor:
