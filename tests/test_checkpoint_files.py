@@ -7,6 +7,7 @@ import os
 import pickle
 from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -296,7 +297,7 @@ def test_a_whole_model_that_pytorch_wrote(tmp_path):
 
 
 class Own(tf.nn.Module):
-    made: list[int] = []
+    made: ClassVar[list[int]] = []
 
     def __init__(self, n):
         super().__init__()
