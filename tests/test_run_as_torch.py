@@ -367,3 +367,25 @@ def test_types_and_shapes_print_as_pytorchs(tmp_path: Path) -> None:
         "torch.Size([2, 3]) torch.float64 torch.strided torch.channels_last float64",
         "tensor([1., 1., 1.], dtype=torch.float64) {'kind': torch.float64}",
     ]
+
+
+def test_the_program_is_main_and_stays_it(tmp_path: Path) -> None:
+    """Its file is a whole path, and its classes are found when its last line has run."""
+    out = run(
+        tmp_path,
+        """
+        import os, pickle, threading, time
+        import torch
+
+        class Own:
+            pass
+
+        def late():
+            threading.main_thread().join()
+            print(type(pickle.loads(pickle.dumps(Own()))) is Own)
+
+        threading.Thread(target=late).start()
+        print(os.path.isabs(__file__), __name__, __spec__, "annotations" in globals())
+        """,
+    )
+    assert out.splitlines() == ["True __main__ None False", "True"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import builtins
+import io
 import os
 import runpy
 import sys
+import types
 from collections.abc import Sequence
 
 from . import finder, tracebacks
@@ -50,5 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if not os.path.exists(options.program):
         parser.error(f"there is no file {options.program!r}")
-    sys.path[0] = os.path.dirname(os.path.abspath(options.program))
-    runpy.run_path(options.program, run_name="__main__")
+    path = os.path.abspath(options.program)
+    if os.path.isdir(path):
+        runpy.run_path(path, run_name="__main__")
+        return
+    sys.path[0] = os.path.dirname(path)
+    _run_script(path)
+
+
+def _run_script(path: str) -> None:
+    """Run a file as the module `__main__`, which stays: threads that outlive the file's last line,
+    and what runs at exit, may pickle its classes. (`runpy.run_path` takes it away.)"""
+    with io.open_code(path) as file:
+        code = compile(file.read(), path, "exec", dont_inherit=True)
+    module = types.ModuleType("__main__")
+    vars(module).update(__file__=path, __builtins__=builtins, __cached__=None)
+    sys.modules["__main__"] = module
+    exec(code, vars(module))

@@ -9,7 +9,7 @@ from ..dtypes import DType
 from ..settings import Layout
 from ..tensor import Size
 
-_KINDS: tuple[type, ...] = (DType, Size, Layout)
+_KINDS: tuple[Any, ...] = (DType, Size, Layout)
 
 
 def _renamed(text: Callable[[Any], str]) -> Callable[[Any], str]:
@@ -22,4 +22,4 @@ def _renamed(text: Callable[[Any], str]) -> Callable[[Any], str]:
 def apply() -> None:
     """Let `str(torch.float32)` be "torch.float32" in this process."""
     for kind in _KINDS:
-        kind.__repr__ = _renamed(kind.__repr__)  # type: ignore[method-assign]
+        kind.__repr__ = _renamed(kind.__repr__)

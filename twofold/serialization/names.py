@@ -107,7 +107,7 @@ def _instances(name: str, kind: type) -> Known:
     def new(*args: Any) -> Any:
         if args:
             raise Refused(f"[load] a module is made without arguments; got {len(args)} of {name}")
-        return kind.__new__(kind)
+        return object.__new__(kind)
 
     def no_call(*args: Any) -> Any:
         raise Refused(f"[load] the file calls {name}, which is only filled with what it holds")
