@@ -101,21 +101,29 @@ class Function:
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         # Before forward runs: it may write to its arguments.
         before = [a._node() if isinstance(a, Tensor) else None for a in args]
-        with no_grad():
-            result = on_batch[-1](cls, args) if on_batch and cls.vmap is not None else None
-            if result is not None:
-                if cls.setup_context is not None:
+        result = None
+        if on_batch and cls.vmap is not None:
+            with no_grad():
+                result = on_batch[-1](cls, args)
+                if result is not None and cls.setup_context is not None:
                     cls.setup_context(ctx, args, result)
-            elif cls.setup_context is None:
-                result = cls.forward(ctx, *args)
-            else:
-                result = cls.forward(*args)
-                cls.setup_context(ctx, args, result)
+        if result is None:
+            result = run_forward(cls, ctx, args)
         if not recorder.grad_enabled or True not in ctx.needs_input_grad:
             return result
         outputs = list(result) if isinstance(result, (tuple, list)) else [result]
         linked = _link(cls, ctx, before, outputs, args)
         return tuple(linked) if isinstance(result, (tuple, list)) else linked[0]
+
+
+def run_forward(function: type[Function], ctx: FunctionContext, args: tuple[Any, ...]) -> Any:
+    """What forward gives, in either of its forms; no gradients are recorded."""
+    with no_grad():
+        if function.setup_context is None:
+            return function.forward(ctx, *args)
+        result = function.forward(*args)
+        function.setup_context(ctx, args, result)
+    return result
 
 
 def _link(

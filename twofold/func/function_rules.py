@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from ..autograd_api import no_grad
-from ..custom_function import Function, FunctionCall, FunctionContext, on_batch
+from ..custom_function import Function, FunctionCall, FunctionContext, on_batch, run_forward
 from ..functions.random import positions
 from ..graph.node import Node, postorder
 from ..ops import movement as mv
@@ -130,16 +129,6 @@ def batch_call(
     return [x._node() for x in (result if isinstance(result, tuple) else (result,))]
 
 
-def _run(function: type[Function], ctx: FunctionContext, args: Sequence[Any]) -> Any:
-    """forward of one example."""
-    with no_grad():
-        if function.setup_context is None:
-            return function.forward(ctx, *args)
-        result = function.forward(*args)
-        function.setup_context(ctx, tuple(args), result)
-    return result
-
-
 def _by_examples(
     function: type[Function], dims: tuple[int | None, ...], vmap: Callable[..., Any]
 ) -> type[Function]:
@@ -149,7 +138,7 @@ def _by_examples(
         @staticmethod
         def forward(ctx: FunctionContext, *values: Any) -> Any:
             ctx.values = values  # type: ignore[attr-defined]
-            return vmap(lambda *one: _run(function, FunctionContext(), one), dims)(*values)
+            return vmap(lambda *one: run_forward(function, FunctionContext(), one), dims)(*values)
 
         @staticmethod
         def backward(ctx: FunctionContext, *gradients: Any) -> Any:
@@ -159,7 +148,7 @@ def _by_examples(
             def one(*args: Any) -> tuple[Any, ...]:
                 inner = FunctionContext()
                 inner.needs_input_grad = ctx.needs_input_grad
-                _run(function, inner, args[: len(values)])
+                run_forward(function, inner, args[: len(values)])
                 partials = function.backward(inner, *args[len(values) :])
                 partials = partials if isinstance(partials, (tuple, list)) else (partials,)
                 given[:] = [i for i, p in enumerate(partials) if p is not None]

@@ -35,7 +35,7 @@ def pad(
         raise NotImplementedError(
             "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now"
         )
-    pad_axis = _pad_axis if mode == "circular" else in_float32(_pad_axis)
+    pad_axis = _pad_axis if mode == "circular" else _pad_axis_in_float32
     for i in range(n_axes):
         input = pad_axis(input, input.dim() - 1 - i, int(pad[2 * i]), int(pad[2 * i + 1]), mode)
     return input
@@ -59,6 +59,9 @@ def _pad_axis(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tenso
     if after:
         parts.append(_SIDES[mode](x, axis, n, after, False))
     return cat(parts, axis) if len(parts) > 1 else x
+
+
+_pad_axis_in_float32 = in_float32(_pad_axis)
 
 
 def _check_width(x: Tensor, n: int, before: int, after: int, mode: str) -> None:

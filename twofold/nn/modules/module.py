@@ -128,7 +128,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         own = self.__dict__
-        if not (
+        hooked = (
             own["_forward_hooks"]
             or own["_forward_pre_hooks"]
             or own["_backward_hooks"]
@@ -137,16 +137,9 @@ class Module:
             or _global_forward_pre_hooks
             or _global_backward_hooks
             or _global_backward_pre_hooks
-        ):
-            try:
-                return self.forward(*args, **kwargs)
-            except Exception as error:
-                placed = locate(error, self, args, kwargs)
-                if placed is error:
-                    raise
-                raise placed from None
+        )
         try:
-            return self._call_with_hooks(args, kwargs)
+            return self._call_with_hooks(args, kwargs) if hooked else self.forward(*args, **kwargs)
         except Exception as error:
             placed = locate(error, self, args, kwargs)
             if placed is error:

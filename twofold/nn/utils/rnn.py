@@ -97,8 +97,8 @@ def pack_padded_sequence(
             "Length of all samples has to be greater than 0, but found an element in 'lengths' "
             "that is <= 0"
         )
-    counts = (sizes[None] > np.arange(sizes.max(initial=0))[:, None]).sum(1)
-    step, row = np.nonzero(sizes[None] > np.arange(len(counts))[:, None])
+    there = sizes[None] > np.arange(sizes.max(initial=0))[:, None]
+    counts, (step, row) = there.sum(1), np.nonzero(there)
     places = step * len(sizes) + (row if order is None else order.numpy()[row])
     data = moved(input.reshape(-1, *input.shape[2:]), places)
     return PackedSequence(data, from_numpy(counts.astype(np.int64)), order, None)

@@ -47,11 +47,16 @@ class _Moved(Function):
         return _Moved.apply(g, ctx.back, ctx.places), None, None
 
 
+def _inverse(places: np.ndarray, n: int) -> np.ndarray:
+    """For each of n rows the place it is moved to, or -1."""
+    back = np.full(n, -1, np.int64)
+    back[places[places >= 0]] = np.flatnonzero(places >= 0)
+    return back
+
+
 def moved(x: Tensor, places: np.ndarray) -> Tensor:
     """Row places[i] of x (n, ...) as row i, zeros where that is -1; no row goes to two places."""
-    back = np.full(x.size(0), -1, np.int64)
-    back[places[places >= 0]] = np.flatnonzero(places >= 0)
-    return _Moved.apply(x, places, back)
+    return _Moved.apply(x, places, _inverse(places, x.size(0)))
 
 
 def staircase(counts: Sequence[int], width: int) -> np.ndarray:
@@ -99,8 +104,7 @@ class Segments:
             self.parts.append(Segment(start, widths[low], (block >= 0)[..., None]))
             start += block.size
         self.places = np.concatenate(places)
-        self.back = np.full(sum(counts), -1, np.int64)
-        self.back[self.places[self.places >= 0]] = np.flatnonzero(self.places >= 0)
+        self.back = _inverse(self.places, sum(counts))
 
     def spread(self, x: Tensor) -> Tensor:
         """Packed rows in this layout, with zeros between."""
