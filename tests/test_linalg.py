@@ -11,6 +11,8 @@ import pytest
 import twofold as tf
 from twofold import config
 from twofold.gradcheck import gradcheck, gradgradcheck
+from twofold.ops.custom import replace
+from twofold.tensor import wrap
 
 RNG = np.random.default_rng(3)
 
@@ -321,3 +323,27 @@ def test_what_has_a_gradient_is_what_has_one_in_pytorch():
         )  # fmt: skip
 
     assert run(tf) == run(torch)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[[1, 2, 3], [2, 4, 6], [0, 1, 1]], [[1, 1], [1, 1]], [[0, 0, 0]] * 3, [[2, 1], [1, 3]], [[0]]],
+    ids=["rank 2 of 3", "rank 1 of 2", "zero", "regular", "one"],
+)
+def test_gradient_of_determinants_is_that_of_cofactors_also_where_they_are_zero(rows: Any) -> None:
+    a = np.array(rows, np.float64)
+    x = tf.tensor(a, requires_grad=True)
+    x.det().backward()
+    n = len(a)
+    minors = [
+        [np.linalg.det(np.delete(np.delete(a, i, 0), j, 1)) if n > 1 else 1.0 for j in range(n)]
+        for i in range(n)
+    ]
+    signs = (-1.0) ** np.add.outer(np.arange(n), np.arange(n))
+    np.testing.assert_allclose(x.grad.numpy(), signs * minors, atol=1e-12)
+
+
+def test_calls_read_the_value_that_replaces_another() -> None:
+    a = tf.tensor([[1.0, 2.0], [5.0, 3.0]])
+    replaced = wrap(replace(a._node(), a.mT._node()))
+    np.testing.assert_allclose(replaced.inverse().numpy(), np.linalg.inv(a.numpy().T), rtol=1e-6)

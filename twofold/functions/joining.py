@@ -254,7 +254,7 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
             axes.append(lead + a)
     if axes:
         return reshape(self.sum(axes, keepdim=True), *size)
-    return reshape(self, *size)
+    return reshape(self.long() if self.dtype is dtypes.bool_ else self, *size)
 
 
 @method("swapaxes_")

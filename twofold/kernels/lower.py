@@ -233,15 +233,20 @@ def view(
         return None
     if found.op != "load" or found.args:
         return None
-    source = _source(node, number)
+    source = _source(node, number, found.attr.node)
     strides = [0] * len(node.shape)
     for axis, coefficient in found.attr.position.terms:
         strides[axis] = coefficient
     return source, found.attr.position.offset, tuple(strides)
 
 
-def _source(node: Node, number: Callable[[Node], int | None]) -> Node:
-    """The node in memory that a chain of movement ops reads."""
-    while number(node) is None:
-        node = node.inputs[0]
-    return node
+def _source(node: Node, number: Callable[[Node], int | None], wanted: int) -> Node:
+    """The node in memory, of this number, that a value reads without computing."""
+    waiting = [node]
+    while True:
+        node = waiting.pop()
+        found = number(node)
+        if found == wanted:
+            return node
+        if found is None:
+            waiting.extend(node.inputs)

@@ -16,6 +16,7 @@ from ..ops import matrices as mx
 from ..ops import matrix_functions as mf
 from ..ops import movement as mv
 from ..ops.complex import real
+from ..ops.custom import replace
 from ..tensor import Tensor, broadcast_to, wrap
 from .decompositions import info_of, lu_unpack, matrices
 
@@ -121,7 +122,7 @@ def solve_triangular(
 
 
 def det(A: Tensor) -> Tensor:
-    """The determinant of A (*B, n, n). The gradient is that of regular matrices."""
+    """The determinant of A (*B, n, n); its second gradient is that of regular matrices."""
     return wrap(make_node(ls.DET, (matrices("linalg.det", A, True),)))
 
 
@@ -141,9 +142,7 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """X with A X = B, given L with A = L L^H (or U with A = U^H U, if `upper`)."""
     b, factor = matrices("cholesky_solve", B), matrices("cholesky_solve", L, True)
     b, factor = broadcast_batches("cholesky_solve", b, factor)
-    lower = mx.adjoint(factor) if upper else factor
-    y = ls.solve_triangular(lower, b, False)
-    return wrap(ls.solve_triangular(mx.adjoint(lower), y, True))
+    return wrap(make_node(ls.CHOLESKY_SOLVE, (b, factor), (bool(upper),)))
 
 
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
@@ -223,7 +222,8 @@ def pinv(
     plain = A.detach()
     if hermitian:
         whole = _hermitian(plain)
-        A = A + (whole - plain)  # the gradient is that of all of A, as PyTorch's
+        # The gradient is the Hermitian part of that of all of A, as PyTorch's.
+        A = wrap(replace(mx.half(ew.add(A._node(), mx.adjoint(A._node()))), whole._node()))
         plain = whole
     largest = singular_values(plain, False).amax(-1, keepdim=True)
     tolerance = _tolerance(plain, atol, rtol, largest)

@@ -158,10 +158,11 @@ class Eigh(Packed):
         return np.linalg.eigh(arrays[0], attrs[0])
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
-        """V (diag(gw) + V^H gV / (w_j - w_i)) V^H."""
+        """V (diag(gw) + S / (w_j - w_i)) V^H, S the half of V^H gV - gV^H V."""
         w, v = self.known(node, node)
         gw, gv = self.known(node, g)
-        inner = scaled(mm(adjoint(v), gv), _gaps(real(w)))
+        turned = mm(adjoint(v), gv)
+        inner = scaled(mx.half(ew.sub(turned, adjoint(turned))), _gaps(real(w)))
         inner = ew.add(inner, mx.diagonal_matrix(ew.cast(real(gw), v.dtype)))
         return (mm(v, mm(inner, adjoint(v))),)
 

@@ -16,6 +16,7 @@ from .call import Call, Shape
 from .complex import complex_, conj, imag, real
 from .matrices import adjoint, column, mm
 from .packed import Packed, batch_element, each
+from .reduce import sum_ as reduce_sum
 
 
 class Solve(Call):
@@ -163,8 +164,41 @@ class SlogDet(Packed):
         return (ew.mul(column(column(weight)), adjoint(inverse(node.inputs[0]))),)
 
 
+class Adjugate(Call):
+    """P with A P = P A = det(A) 1, by singular values, so of singular A too. A, P: (*B, n, n).
+
+    Gradient, of regular A alone, by dP = tr(P dA) A^-1 - A^-1 dA P.
+    """
+
+    name = "adjugate"
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        mx.require_matrices("linalg.det", types[0], True)
+        return types[0]
+
+    def compute(self, arrays: Sequence[np.ndarray], attrs: tuple, out: Type) -> np.ndarray:
+        a = arrays[0]
+        y = np.full_like(a, np.nan)
+        finite = np.isfinite(a).all((-2, -1))
+        u, s, h = np.linalg.svd(a[finite])
+        n = a.shape[-1]
+        # Products of all singular values but one, without division.
+        others = np.where(np.eye(n, dtype=bool), 1, s[..., None, :]).prod(-1)
+        phase = np.linalg.det(u) * np.linalg.det(h)
+        v = np.conj(np.swapaxes(h, -1, -2)) * (phase[..., None] * others)[..., None, :]
+        y[finite] = v @ np.conj(np.swapaxes(u, -1, -2))
+        return y
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        """tr(A^-H g) P^H - A^-H g P^H."""
+        back = mm(adjoint(inverse(node.inputs[0])), g)
+        traces = reduce_sum(mx.diagonal(back), (len(g.shape) - 2,))
+        h = adjoint(node)
+        return (ew.sub(ew.mul(column(column(traces)), h), mm(back, h)),)
+
+
 class Det(Call):
-    """y = det A. A: (*B, n, n), y (*B). Gradient: conj(y) A^-H g, so A must be regular."""
+    """y = det A. A: (*B, n, n), y (*B). Gradient: that of A is P^H g, P the adjugate."""
 
     name = "det"
 
@@ -176,13 +210,39 @@ class Det(Call):
         return np.linalg.det(arrays[0])
 
     def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
-        weight = column(column(ew.mul(g, conj(node))))
-        return (ew.mul(weight, adjoint(inverse(node.inputs[0]))),)
+        adjugate = make_node(ADJUGATE, (node.inputs[0],))
+        return (ew.mul(column(column(g)), adjoint(adjugate)),)
+
+
+class CholeskySolve(Call):
+    """X with L L^H X = B (with `upper`, of U, U^H U X = B), the other triangle not read. B and X:
+    (*B, n, k), L: (*B, n, n). The gradient is that of whole L, as PyTorch's."""
+
+    name = "cholesky_solve"
+    params = ("upper",)
+
+    def infer(self, types: list[Type], attrs: tuple) -> Type:
+        return SOLVE.infer(types[::-1], (False,))
+
+    def compute(self, arrays: Sequence[np.ndarray], attrs: tuple, out: Type) -> np.ndarray:
+        b, factor = arrays
+        h = np.conj(np.swapaxes(factor, -1, -2))
+        lower, upper = (h, factor) if attrs[0] else (factor, h)
+        y = SOLVE_TRIANGULAR.compute((lower, b), (False,), out)
+        return SOLVE_TRIANGULAR.compute((upper, y), (True,), out)
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        """With g' = A^-1 g that of B, -(g' X^H + X g'^H) L, or -U (g' X^H + X g'^H)."""
+        factor = node.inputs[1]
+        of_b = make_node(self, (g, factor), node.attrs)
+        outer = mm(of_b, adjoint(node))
+        both = ew.neg(ew.add(outer, adjoint(outer)))
+        return of_b, mm(factor, both) if node.attrs[0] else mm(both, factor)
 
 
 SOLVE, INVERSE, SOLVE_TRIANGULAR = Solve(), Inverse(), SolveTriangular()
-SLOGDET, DET = SlogDet(), Det()
-for _op in (SOLVE, INVERSE, SOLVE_TRIANGULAR, SLOGDET, DET):
+SLOGDET, DET, ADJUGATE, CHOLESKY_SOLVE = SlogDet(), Det(), Adjugate(), CholeskySolve()
+for _op in (SOLVE, INVERSE, SOLVE_TRIANGULAR, SLOGDET, DET, ADJUGATE, CHOLESKY_SOLVE):
     register(_op)
 
 

@@ -14,6 +14,7 @@ from . import matrices as mx
 from . import movement as mv
 from .base import no_gradient, register
 from .call import Call, Shape
+from .custom import replace
 from .matrices import adjoint, mm
 from .packed import Packed
 
@@ -133,7 +134,8 @@ def householder_product(a: Node, tau: Node) -> Node:
     a below its unit diagonal. a: (*B, n, m), tau: (*B, k)."""
     n = a.shape[-2]
     lower = ew.add(mx.tril(a, -1), mx.identity_like(a))
-    q = mv.expand(mx.identity_like(a), a.shape)
+    # Without reflections the gradients are 0, not absent.
+    q = replace(ew.mul(a, ew.const_like(a, 0)), mv.expand(mx.identity_like(a), a.shape))
     batch = tuple((0, b, 1) for b in a.shape[:-2])
     for i in reversed(range(tau.shape[-1])):
         v = mv.slice_(lower, (*batch, (0, n, 1), (i, 1, 1)))
