@@ -114,7 +114,7 @@ _LATER = {
         "triangular_solve".split(), "linalg.aliases",
     ),
     "sparse": "sparse", "sparse_coo_tensor": "sparse", "sparse_csr_tensor": "sparse",
-    "spmm": "sparse",
+    **dict.fromkeys("hspmm smm spmm sspaddmm".split(), "sparse"),
     "onnx": "onnx", "save_program": "deploy", "load_program": "deploy", "deploy": "deploy",
     "random": "random", "autocast": "amp", "GradScaler": "amp",
     **dict.fromkeys(
@@ -166,7 +166,11 @@ def _with_sparse(name: str) -> _Any:
     return first
 
 
-for _name in "to_sparse to_sparse_coo to_sparse_csr to_dense".split():
+for _name in (
+    "_as_rows to_sparse to_sparse_coo to_sparse_csr to_dense sparse_mask smm sspaddmm coalesce "
+    "is_coalesced indices values crow_indices col_indices sparse_dim dense_dim sparse_resize_ "
+    "sparse_resize_and_clear_"
+).split():
     setattr(Tensor, _name, _with_sparse(_name))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from .autograd.reverse import Link, cotangents
 from .functions._registry import method
-from .graph.node import LEAF, Node, let_threads_record, recorder
+from .graph.node import LEAF, Node, let_threads_record, recorder, user_location
 from .ops import elementwise as ew
 from .ops import movement as mv
 from .ops.custom import identity
@@ -166,23 +166,74 @@ def _apply_hooks(node: Node, g: Node) -> Node:
     return g
 
 
+Gradient = Node | Tensor
+"""What arrives at a leaf: a node or, of rows alone, a sparse tensor."""
+
+_rows_found: list[tuple[Node, Tensor]] = []
+
+
+def with_rows_gradient(y: Tensor, leaf: Tensor, rows: Callable[[Tensor], Tensor]) -> Tensor:
+    """y, computed from rows of `leaf`, with a gradient g that reaches the leaf as the sparse tensor
+    `rows(g)` in place of a dense one."""
+    node, source = ew.variable(ew.detach(y._node())), leaf._node()
+
+    def arrive(g: Node) -> list[Node | None]:
+        observer = recorder.observer
+        if observer is not None and observer.broken is None:  # how many rows differs at each call
+            observer.broken = user_location() or ("unknown", 0, "")
+        _rows_found.append((source, rows(wrap(g))))
+        return [None]
+
+    node.target = Link([source], arrive)
+    return wrap(node)
+
+
+def _plus(a: Gradient, b: Gradient) -> Gradient:
+    if isinstance(a, Node) and isinstance(b, Node):
+        return ew.add(a, b)
+    x, y = (wrap(g) if isinstance(g, Node) else g for g in (a, b))
+    total: Tensor = x + y
+    return total if total.is_sparse else total._node()
+
+
+def _as_tensor(g: Gradient, create: bool) -> Tensor:
+    if isinstance(g, Node):
+        return wrap(g if create else ew.detach(g))
+    return g if create else g.detach()
+
+
 def _run(
     outputs: Sequence[Tensor],
     gradients: Sequence[Tensor | None],
     wanted: Sequence[Node],
     retain: bool,
     create: bool,
-) -> list[tuple[Node, Node]]:
+) -> list[tuple[Node, Gradient]]:
     before = recorder.grad_enabled
+    first = len(_rows_found)
     recorder.grad_enabled = create
     try:
         seeds = [_seed(y, g, i) for i, (y, g) in enumerate(zip(outputs, gradients, strict=True))]
         if not create:
             seeds = [ew.detach(s) for s in seeds]
         nodes = [y._node() for y in outputs]
-        return cotangents(nodes, seeds, {id(n) for n in wanted}, _apply_hooks, release=not retain)
+        marks = {id(n) for n in wanted}
+        dense = cotangents(nodes, seeds, marks, _apply_hooks, release=not retain)
+        if len(_rows_found) == first:
+            return list(dense)
+        return [*dense, *((n, _apply_to_rows(n, g)) for n, g in _rows_found[first:])]
     finally:
+        del _rows_found[first:]
         recorder.grad_enabled = before
+
+
+def _apply_to_rows(node: Node, g: Tensor) -> Tensor:
+    """A sparse gradient as the hooks of the leaf leave it."""
+    target = node.target
+    for hook in list(target.hooks.values()) if target.__class__ is Target else ():
+        result = hook(g)
+        g = g if result is None else result
+    return g
 
 
 def _mark(node: Node) -> int:
@@ -196,12 +247,12 @@ def _mark(node: Node) -> int:
     return id(node)
 
 
-def _by_mark(result: list[tuple[Node, Node]]) -> dict[int, Node]:
+def _by_mark(result: list[tuple[Node, Gradient]]) -> dict[int, Gradient]:
     """The cotangents by `_mark`, those of several values of one leaf added."""
-    found: dict[int, Node] = {}
+    found: dict[int, Gradient] = {}
     for node, g in result:
         mark = _mark(node)
-        found[mark] = ew.add(found[mark], g) if mark in found else g
+        found[mark] = _plus(found[mark], g) if mark in found else g
     return found
 
 
@@ -246,12 +297,14 @@ def backward(
                     hook(tensor)
 
 
-def _accumulate(tensor: Tensor, g: Node, create: bool) -> None:
+def _accumulate(tensor: Tensor, g: Gradient, create: bool) -> None:
     if recorder.observer is not None:
         recorder.observer.gradient(tensor)
     grad = tensor.grad
     if grad is None:
-        tensor.grad = wrap(g if create else ew.detach(g))
+        tensor.grad = _as_tensor(g, create)
+    elif not isinstance(g, Node) or grad.is_sparse:
+        tensor.grad = grad + _as_tensor(g, create)
     elif create:
         tensor.grad = wrap(ew.add(grad._node(), g))
     else:
@@ -318,7 +371,7 @@ def grad(
     for node in nodes:
         g = cotangent.get(_mark(node))
         if g is not None:
-            found.append(wrap(g if create_graph else ew.detach(g)))
+            found.append(_as_tensor(g, create_graph))
         elif materialize_grads:
             found.append(wrap(broadcast_to(number(0, node.dtype), node.shape)))
         elif allow_unused:

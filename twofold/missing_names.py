@@ -16,7 +16,7 @@ REASONS: dict[str, dict[str, str]] = {
         _SPARSE: "ccol_indices_copy row_indices_copy sparse_bsc_tensor sparse_bsr_tensor "
         "sparse_compressed_tensor sparse_csc_tensor",
         _SCRIPT: "fork wait jit",
-        "not yet": "conv_tbc lobpcg hspmm smm sspaddmm col_indices_copy crow_indices_copy "
+        "not yet": "conv_tbc lobpcg col_indices_copy crow_indices_copy "
         "indices_copy values_copy masked signal nested export onnx",
     },
     "Tensor": {
@@ -27,8 +27,7 @@ REASONS: dict[str, dict[str, str]] = {
         "nested tensors are not here": "to_padded_tensor",
         "storages are not handed out; a tensor's memory is seen through numpy() or DLPack":
         "storage storage_type untyped_storage",
-        "not yet": "grad_dtype smm sspaddmm sparse_mask sparse_resize_ "
-        "sparse_resize_and_clear_ index",
+        "not yet": "grad_dtype index",
     },
     "nn.functional": {
         "8-bit floating-point numbers are not here": "scaled_mm scaled_grouped_mm",
@@ -45,7 +44,7 @@ REASONS: dict[str, dict[str, str]] = {
         "2:4 sparsity is a feature of NVIDIA's GPUs": "SparseSemiStructuredTensor "
         "SparseSemiStructuredTensorCUSPARSELT SparseSemiStructuredTensorCUTLASS "
         "to_sparse_semi_structured",
-        "not yet": "check_sparse_tensor_invariants log_softmax softmax sum",
+        "what is given is always checked": "check_sparse_tensor_invariants",
     },
 }  # fmt: skip
 """For each namespace, names (with spaces between) by the reason."""

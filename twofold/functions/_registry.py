@@ -5,13 +5,20 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from ..graph.node import is_ours
 from ..tensor import Tensor
 
 functions: dict[str, Callable[..., Any]] = {}
 """Every public function by its name in `twofold`."""
+
+
+class NeedsDense(NotImplementedError):
+    """A function of dense tensors was given one of another layout. If `rules` has another function
+    of its name, that is called instead."""
+
+    rules: ClassVar[dict[str, Callable[..., Any]]] = {}
 
 
 def method(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -111,6 +118,7 @@ def not_a_tensor(
 
 def with_out(f: Callable[..., Any]) -> Callable[..., Any]:
     """`f` with `out=`: a tensor, or a tuple of them, that the result is written to."""
+    name = f.__name__.rstrip("_")
 
     @functools.wraps(f)
     def apply(*args: Any, out: Any = None, **kwargs: Any) -> Any:
@@ -121,6 +129,11 @@ def with_out(f: Callable[..., Any]) -> Callable[..., Any]:
             if wrong is None:
                 raise
             raise wrong from None
+        except NeedsDense as error:
+            rule = error.rules.get(name)
+            if rule is None:
+                raise
+            result = rule(*args, **kwargs)
         if out is None:
             return result
         if isinstance(out, Tensor):

@@ -194,13 +194,39 @@ class Optimizer:
         with no_grad():
             for group, p, state in todo:
                 grad = -p.grad if group.get("maximize") else p.grad
-                if p.is_complex():
+                if grad.is_sparse:
+                    self._update_sparse(group, p, grad, state)
+                elif p.is_complex():
                     self._update_parts(group, p, grad, state)
                 else:
                     self._update(group, p, grad, state)
         return loss
 
     step = _with_hooks(step)
+
+    def _update_sparse(
+        self, group: dict[str, Any], p: Tensor, grad: Any, state: dict[str, Any]
+    ) -> None:
+        """Update by a sparse gradient. RuntimeError for methods that have no such rule."""
+        raise RuntimeError(
+            f"{type(self).__name__} does not support sparse gradients, please consider SparseAdam "
+            "instead"
+        )
+
+    def _update_rows(
+        self, group: dict[str, Any], p: Tensor, grad: Any, state: dict[str, Any],
+        update: Callable[..., None] | None = None,
+    ) -> None:  # fmt: skip
+        """Update the rows that a sparse gradient names, and what is kept for them, alone: by
+        `update`, or as all rows would be."""
+        grad = grad.coalesce()
+        rows = grad.indices()[0]
+        names = [k for k, v in state.items() if isinstance(v, Tensor) and v.shape == p.shape]
+        part, kept = p[rows], {k: state[k][rows] for k in names}
+        (update or self._update)(group, part, grad.values(), {**state, **kept})
+        p.index_copy_(0, rows, part)
+        for k in names:
+            state[k].index_copy_(0, rows, kept[k])
 
     def _update_parts(
         self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]

@@ -31,6 +31,14 @@ class SGD(Optimizer):
             fused=fused,
         ))  # fmt: skip
 
+    def _update_sparse(
+        self, group: dict[str, Any], p: Tensor, grad: Any, state: dict[str, Any]
+    ) -> None:
+        if group["momentum"] or group["weight_decay"]:  # which move all rows
+            self._update(group, p, grad.to_dense(), state)
+        else:
+            self._update_rows(group, p, grad, state)
+
     def _update(
         self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
     ) -> None:

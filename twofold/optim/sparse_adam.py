@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..functions.pointwise import where
 from ..tensor import Tensor
 from .adam import rooted_step_size
 from .optimizer import Optimizer, check, check_common, options, zeros_of
 
 
 class SparseAdam(Optimizer):
-    """Adam in which rows whose gradient is 0 throughout keep their moments and values.
+    """Adam in which rows that sparse gradients leave out keep their moments and values.
 
-    Gradients are dense here also where `sparse=True` was said: the rows that were used are those
-    with a gradient.
+    RuntimeError for dense gradients.
     """
 
     def __init__(
@@ -33,16 +31,19 @@ class SparseAdam(Optimizer):
     def _update(
         self, group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]
     ) -> None:
-        first, second = group["betas"]
-        mean, squares = state["exp_avg"], state["exp_avg_sq"]
-        used = grad != 0
-        if p.dim() > 1:
-            rows = used.reshape(p.shape[0], -1).any(-1)
-            used = rows.reshape(-1, *(1,) * (p.dim() - 1))
-        new_mean = mean + (1 - first) * (grad - mean)
-        new_squares = squares + (1 - second) * (grad * grad - squares)
-        step = self._scalar(rooted_step_size, group, state, p.dtype)
-        moved = p - step * (new_mean / (new_squares.sqrt() + group["eps"]))
-        p.copy_(where(used, moved, p))
-        mean.copy_(where(used, new_mean, mean))
-        squares.copy_(where(used, new_squares, squares))
+        raise RuntimeError(
+            "SparseAdam does not support dense gradients, please consider Adam instead"
+        )
+
+    def _update_sparse(
+        self, group: dict[str, Any], p: Tensor, grad: Any, state: dict[str, Any]
+    ) -> None:
+        def update(group: dict[str, Any], p: Tensor, grad: Tensor, state: dict[str, Any]) -> None:
+            first, second = group["betas"]
+            mean, squares = state["exp_avg"], state["exp_avg_sq"]
+            mean.copy_(mean + (1 - first) * (grad - mean))
+            squares.copy_(squares + (1 - second) * (grad * grad - squares))
+            step = self._scalar(rooted_step_size, group, state, p.dtype)
+            p.copy_(p - step * (mean / (squares.sqrt() + group["eps"])))
+
+        self._update_rows(group, p, grad, state, update)

@@ -11,7 +11,7 @@ from ..dtypes import int64
 from ..functions._registry import functions, method
 from ..settings import sparse_csr
 from ..tensor import Tensor
-from .tensors import COOTensor, CSRTensor, _to_coo, mm, require_layout
+from .tensors import COOTensor, CSRTensor, require_layout, to_coo
 
 
 def sparse_coo_tensor(
@@ -100,16 +100,6 @@ def _require_here(device: Any) -> None:
         usable(device)
 
 
-def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0) -> Any:
-    """beta input + alpha mat1 mat2, where mat1 may be sparse."""
-    return beta * input + alpha * mm(mat1, mat2)
-
-
-def spmm(mat1: Any, mat2: Any) -> Any:
-    """The product of a sparse matrix and a dense one."""
-    return mm(mat1, mat2)
-
-
 @method("to_sparse", "to_sparse_coo")
 def to_sparse(
     self: Tensor, sparse_dims: int | None = None, *, layout: Any = None, blocksize: Any = None,
@@ -119,7 +109,7 @@ def to_sparse(
     require_layout(layout)
     if blocksize is not None or dense_dim:
         raise RuntimeError("[to_sparse] the layouts of blocks are not there; got a block's size")
-    found = _to_coo(self, sparse_dims)
+    found = to_coo(self, sparse_dims)
     return found.to_sparse_csr() if layout is sparse_csr else found
 
 
@@ -128,10 +118,71 @@ def to_sparse_csr(self: Tensor, dense_dim: int | None = None) -> Any:
     """The elements of a matrix that are not 0, by rows. Their number is looked at."""
     if dense_dim:
         raise RuntimeError("[to_sparse_csr] elements are numbers; got a dense_dim above 0")
-    return _to_coo(self).to_sparse_csr()
+    return to_coo(self).to_sparse_csr()
 
 
 @method("to_dense")
 def to_dense(self: Tensor, dtype: Any = None, *, masked_grad: bool | None = None) -> Tensor:
     """This tensor, which is dense."""
     return self if dtype is None else self.to(dtype)
+
+
+@method("sparse_mask")
+def sparse_mask(self: Tensor, mask: Any) -> Any:
+    """The elements at the places of the sparse tensor `mask`."""
+    coo = mask.to_sparse_coo().coalesce()
+    found = coo._with_values(self[tuple(coo._coordinates)])
+    return found.to_sparse_csr() if isinstance(mask, CSRTensor) else found
+
+
+@method("_as_rows")
+def _as_rows(self: Tensor, rows: Tensor, n: int) -> Any:
+    """The sparse tensor of `n` rows of which `rows` (count) are these (count, ...), and add up."""
+    return COOTensor.of(rows.to(int64).unsqueeze(0), self, (n, *self.shape[1:]))
+
+
+@method("sparse_dim")
+def sparse_dim(self: Tensor) -> int:
+    """The number of axes that have coordinates: none, of a dense tensor."""
+    return 0
+
+
+@method("dense_dim")
+def dense_dim(self: Tensor) -> int:
+    """The number of axes without coordinates: all, of a dense tensor."""
+    return self.dim()
+
+
+def _of_sparse_tensors(name: str) -> Any:
+    def refuse(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(f"{name} expected sparse tensor layout but got Strided")
+
+    refuse.__name__, refuse.__doc__ = name, "RuntimeError: it belongs to sparse tensors."
+    return method(name)(refuse)
+
+
+for _name in (
+    "coalesce is_coalesced indices values crow_indices col_indices smm sspaddmm sparse_resize_ "
+    "sparse_resize_and_clear_"
+).split():
+    _of_sparse_tensors(_name)
+
+
+def spdiags(diagonals: Tensor, offsets: Tensor, shape: tuple[int, int], layout: Any = None) -> Any:
+    """The sparse matrix whose diagonals `offsets` (n) are the rows of `diagonals` (n, m), of which
+    element j stands in column j.
+
+    >>> import twofold as tf
+    >>> spdiags(tf.tensor([[1.0, 2.0]]), tf.tensor([1]), (2, 2)).to_dense()
+    tensor([[0., 2.],
+            [0., 0.]])
+    """
+    require_layout(layout)
+    columns = functions["arange"](diagonals.shape[1]).unsqueeze(0)
+    offsets = offsets.reshape(-1, 1).to(int64)
+    rows = columns - offsets
+    columns = columns.expand(rows.shape)
+    inside = (rows >= 0) & (rows < shape[0]) & (columns < shape[1])
+    places = functions["stack"]([rows[inside], columns[inside]])
+    found = COOTensor.of(places, diagonals.reshape(rows.shape)[inside], shape)
+    return found.to_sparse_csr() if layout is sparse_csr else found

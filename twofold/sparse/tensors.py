@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import dtypes
-from ..functions._registry import functions
+from ..functions._registry import NeedsDense, functions
 from ..settings import sparse_coo, sparse_csr
 from ..tensor import Size, Tensor
 
@@ -35,9 +35,9 @@ class SparseTensor(Tensor):
         return object.__new__(cls)
 
     def _node(self) -> Any:
-        raise RuntimeError(
+        raise NeedsDense(
             f"[sparse] this function takes dense tensors; got one of layout {self._kind}; try "
-            ".to_dense(), or twofold.sparse.mm for products"
+            ".to_dense()"
         )
 
     # What it is.
@@ -73,6 +73,13 @@ class SparseTensor(Tensor):
     def numel(self) -> int:
         """The number of elements, stored or not."""
         return math.prod(self._size)
+
+    def __len__(self) -> int:
+        """The extent of the first axis."""
+        return self._size[0]
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(self._size[0]))
 
     @property
     def is_sparse(self) -> bool:
@@ -133,6 +140,10 @@ class SparseTensor(Tensor):
         """The same with another dtype."""
         return self._with_values(self._held_values.to(*args, **kwargs))
 
+    def type(self, dtype: Any = None) -> Any:
+        """The same with another dtype; without one, the name of this one's."""
+        return super().type() if dtype is None else self.to(dtype)
+
     def float(self, memory_format: object = None) -> Any:
         """The same in float32."""
         return self.to(dtypes.float32)
@@ -140,61 +151,6 @@ class SparseTensor(Tensor):
     def double(self, memory_format: object = None) -> Any:
         """The same in float64."""
         return self.to(dtypes.float64)
-
-    def __neg__(self) -> Any:
-        return self._with_values(-self._held_values)
-
-    def __mul__(self, other: Any) -> Any:
-        if isinstance(other, SparseTensor):
-            return _to_coo(self.to_dense() * other.to_dense())
-        if isinstance(other, Tensor) and other.dim():
-            coo = self.to_sparse_coo()
-            picked = other.expand(self._size)[tuple(coo._coordinates)]
-            return coo._with_values(coo._held_values * picked)
-        return self._with_values(self._held_values * other)
-
-    __rmul__ = __mul__
-
-    def mul(self, other: Any) -> Any:
-        """Element by element; the result has the places of the sparse one."""
-        return self * other
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._with_values(self._held_values / other)
-
-    def __add__(self, other: Any) -> Any:
-        if isinstance(other, SparseTensor):
-            if self._size != other._size:
-                raise RuntimeError(
-                    f"add: expected sizes of 'self' and 'other' to match, but {self._size} != "
-                    f"{other._size}"
-                )
-            a, b = self.to_sparse_coo(), other.to_sparse_coo()
-            places = functions["cat"]([a._coordinates, b._coordinates], 1)
-            values = functions["cat"]([a._held_values, b._held_values])
-            return COOTensor.of(places, values, self._size)
-        return self.to_dense() + other
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> Any:
-        return self + (-other)
-
-    def __matmul__(self, other: Any) -> Any:
-        return mm(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return mm(self.t(), other.t()).t()
-
-    matmul = __matmul__
-
-    def mm(self, other: Any) -> Any:
-        """The matrix product."""
-        return mm(self, other)
-
-    def sum(self, dim: Any = None) -> Any:
-        """The sum of all elements, or over axes, as a dense tensor."""
-        return self._held_values.sum() if dim is None else self.to_dense().sum(dim)
 
     def tolist(self) -> Any:
         """The elements as nested lists."""
@@ -243,19 +199,6 @@ class SparseTensor(Tensor):
         counts = functions["bincount"](rows, minlength=self._size[0])
         begins = functions["cat"]([counts.new_zeros(1), counts.cumsum(0)])
         return CSRTensor.of(begins, columns, coo._held_values, self._size)
-
-    def t(self) -> Any:
-        """The matrix transposed."""
-        coo = self.to_sparse_coo()
-        return COOTensor.of(coo._coordinates.flip(0), coo._held_values, self._size[::-1])
-
-    def transpose(self, dim0: int, dim1: int) -> Any:
-        """Two axes swapped."""
-        coo = self.to_sparse_coo()
-        order = list(range(len(self._size)))
-        order[dim0], order[dim1] = order[dim1], order[dim0]
-        places = functions["stack"]([coo._coordinates[a] for a in order])
-        return COOTensor.of(places, coo._held_values, [self._size[a] for a in order])
 
     def values(self) -> Tensor:
         """The stored elements."""
@@ -338,10 +281,7 @@ class COOTensor(SparseTensor):
         return self
 
     def __repr__(self) -> str:
-        return (
-            f"tensor(indices={self._coordinates},\n       values={self._held_values},\n       "
-            f"size={self._size}, nnz={self._nnz()}, layout={self._kind})"
-        )
+        return _shown({"indices": self._coordinates, "values": self._held_values}, self)
 
     __str__ = __repr__
 
@@ -383,13 +323,21 @@ class CSRTensor(SparseTensor):
         return self
 
     def __repr__(self) -> str:
-        return (
-            f"tensor(crow_indices={self._begins},\n       col_indices={self._columns},\n       "
-            f"values={self._held_values}, size={self._size}, nnz={self._nnz()}, "
-            f"layout={self._kind})"
-        )
+        parts = {"crow_indices": self._begins, "col_indices": self._columns}
+        return _shown({**parts, "values": self._held_values}, self)
 
     __str__ = __repr__
+
+
+def _shown(parts: dict[str, Tensor], x: SparseTensor) -> str:
+    lines = []
+    for name, part in parts.items():
+        indent = "\n" + " " * len(f"tensor({name}=")
+        lines.append(f"{name}={part}".replace("\n", indent))
+    about = f"size={x._size}, nnz={x._nnz()}, layout={x._kind})"
+    if isinstance(x, CSRTensor):
+        lines[-1:], about = [], f"{lines[-1]}, {about}"
+    return "tensor(" + ",\n       ".join([*lines, about])
 
 
 def _rebuilt(cls: type, state: dict[str, Any]) -> Any:
@@ -398,7 +346,7 @@ def _rebuilt(cls: type, state: dict[str, Any]) -> Any:
     return new
 
 
-def _to_coo(dense: Tensor, sparse_dims: int | None = None) -> Any:
+def to_coo(dense: Tensor, sparse_dims: int | None = None) -> Any:
     """A dense tensor's elements that are not 0. How many there are is looked at."""
     n = dense.dim() if sparse_dims is None else sparse_dims
     marks = dense.detach() != 0
@@ -406,37 +354,3 @@ def _to_coo(dense: Tensor, sparse_dims: int | None = None) -> Any:
         marks = marks.reshape(*dense.shape[:n], -1).any(-1)
     places = marks.nonzero().t()
     return COOTensor.of(places, dense[tuple(places)], dense.shape, True)
-
-
-def mm(a: Any, b: Any) -> Any:
-    """The product of two matrices (or of a matrix and a vector), of which one may be sparse: dense;
-    of two sparse ones: sparse. Gradients reach values and dense operands.
-
-    >>> import twofold as tf
-    >>> a = tf.sparse_coo_tensor([[0, 1], [1, 0]], [2.0, 3.0], (2, 2))
-    >>> mm(a, tf.eye(2))
-    tensor([[0., 2.],
-            [3., 0.]])
-    """
-    if not isinstance(a, SparseTensor):
-        if isinstance(b, SparseTensor):
-            return mm(b.t(), a.t()).t()
-        return functions["matmul"](a, b)
-    if isinstance(b, SparseTensor):
-        return _to_coo(mm(a, b.to_dense()))
-    if len(a._size) != 2 or b.dim() not in (1, 2):
-        raise RuntimeError(
-            f"[sparse.mm] takes matrices; got {len(a._size)} and {b.dim()} dimensions"
-        )
-    if a._size[1] != b.shape[0]:
-        raise RuntimeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({a._size[0]}x{a._size[1]} and "
-            f"{'x'.join(map(str, b.shape))})"
-        )
-    coo = a.to_sparse_coo()
-    rows, columns = coo._coordinates
-    wide = b.unsqueeze(-1) if b.dim() == 1 else b
-    parts = coo._held_values.unsqueeze(-1) * wide.index_select(0, columns)
-    zeros = functions["zeros"](a._size[0], wide.shape[1], dtype=parts.dtype)
-    result = zeros.index_add(0, rows, parts)
-    return result.squeeze(-1) if b.dim() == 1 else result

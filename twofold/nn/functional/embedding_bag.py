@@ -42,7 +42,7 @@ def embedding_bag(
     else:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension "
                          f"{input.dim()}")  # fmt: skip
-    rows = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
+    rows = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
     member = bags == arange(n_bags).reshape(-1, 1)  # bag, element
     if padding_idx is not None:
         member = member & (input != padding_position(padding_idx, weight.size(0)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...autograd_api import no_grad
+from ...autograd_api import no_grad, with_rows_gradient
 from ...creation import arange
 from ...functions.casting import lowered
 from ...functions.linear import matmul, matmul_as_given
@@ -63,7 +63,8 @@ def embedding(
 ) -> Tensor:
     """The rows of `weight` at the integers of `input`; no gradient goes to row padding_idx.
 
-    With max_norm, rows that are looked up are first scaled down, in place, to that norm.
+    With max_norm, rows that are looked up are first scaled down, in place, to that norm. With
+    `sparse`, the gradient of a leaf is a sparse tensor of the rows that were looked up.
     """
     n = weight.size(0)
     if padding_idx is not None:
@@ -73,9 +74,18 @@ def embedding(
     if scale_grad_by_freq and weight.requires_grad:
         weight = _scaled_by_frequency(weight, input)
     y = weight[input]
+    if sparse and weight.requires_grad and weight.is_leaf and recorder.grad_enabled:
+        return with_rows_gradient(y, weight, lambda g: _rows_of(g, input, n, padding_idx))
     if padding_idx is not None and y.requires_grad:
         y = where((input == padding_idx).unsqueeze(-1), y.detach(), y)
     return y
+
+
+def _rows_of(g: Tensor, input: Tensor, n: int, padding_idx: int | None) -> Tensor:
+    """The gradients of looked-up rows as a sparse tensor."""
+    if padding_idx is not None:
+        g = where((input == padding_idx).unsqueeze(-1), 0.0, g)
+    return g.reshape(-1, g.size(-1))._as_rows(input.reshape(-1), n)
 
 
 def padding_position(padding_idx: int, n: int) -> int:
