@@ -345,3 +345,24 @@ def test_resizing_shows_the_storage_as_pytorch_does(shape):
     assert results[0] == results[1]
     grown = tf.arange(4)[1:]
     assert grown.resize_(2, 3).tolist() == [[1, 2, 3], [0, 0, 0]]
+
+
+def test_parameters_share_the_memory_of_the_views_they_are_made_of() -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for m in (tf, torch):
+        whole = m.zeros(3, 4)
+        part, turned = m.nn.Parameter(whole[1:2]), m.nn.Parameter(whole.t())
+        with m.no_grad():
+            part.fill_(5.0)
+        whole[0, 0] = 7.0
+        row = whole[2].requires_grad_() if m is tf else whole[2].detach().requires_grad_()
+        (turned.sum() + (part * 2).sum() + row.sum()).backward()
+        m.optim.SGD([turned, part, row], lr=1.0).step()
+        other = m.nn.Parameter(m.zeros(2))
+        other.data = whole[0, :2]
+        whole.add_(1.0)
+        assert turned.is_leaf and part.is_leaf
+        values = (whole, part, turned, row, other, part.grad, turned.grad)
+        found.append([x.detach().tolist() for x in values])
+    assert found[0] == found[1]

@@ -28,6 +28,7 @@ from .graph.node import LEAF, Node, leaf, make, recorder
 from .graph.observe import Live
 from .graph.storage import Storage, hold
 from .graph.types import Type
+from .mirrors import follow, tied
 from .ops import custom
 from .ops import elementwise as ew
 from .ops.body import recording
@@ -111,9 +112,8 @@ class Tensor:
             result._storage = data._storage
             return result
         if data._window or data.requires_grad:
-            result._storage = Storage(
-                windows.read(data._storage.node, (*data._window, DETACH_STEP))
-            )
+            node = windows.read(data._storage.node, (*data._window, DETACH_STEP))
+            result._storage = tied(data._storage, data._window, node)
         else:
             result._storage = data._storage
         if require_grad:
@@ -244,6 +244,9 @@ class Tensor:
             # A write that an observer sees happen, of a value that is this storage's own.
             new = custom.identity(new)
         storage.write(new)
+        if storage.ties:
+            for other, node in follow(storage, new):
+                other.write(node if other.pinned is None else write_back(other, node))
 
     def _assign(self, result: Tensor) -> Tensor:
         """Write `result` as an in-place method does: it may broadcast, and be cast within
@@ -412,8 +415,8 @@ class Tensor:
             else:
                 new = ew.detach(node)
         if self._window:
+            self._storage = tied(self._storage, self._window, new)
             self._window, self._base, self._seen = (), None, None
-            self._storage = Storage(new)
         else:
             self._storage.node = new
             if new.value is None:
@@ -458,9 +461,9 @@ class Tensor:
         if self.requires_grad:
             requires = ew.variable(node)
             requires.target = self._target
-            self._storage = Storage(requires)
+            self._storage = tied(new._storage, new._window, requires)
         elif new._window:
-            self._storage = Storage(node)
+            self._storage = tied(new._storage, new._window, node)
         else:
             self._storage = new._storage
         self._window, self._base, self._seen = (), None, None
@@ -606,6 +609,7 @@ def wrap(node: Node) -> Tensor:
     storage.node = node
     storage.version = 0
     storage.pinned = None
+    storage.ties = ()
     rec = recorder
     storage.born = rec.epoch
     if node.value is None:

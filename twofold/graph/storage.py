@@ -13,16 +13,18 @@ class Storage:
 
     Live storages whose node has not been run are what the next flush computes. `pinned` is memory
     outside Twofold that every new value is copied back to (an array shared with NumPy). `born` is
-    the epoch in which it was made.
+    the epoch in which it was made. `ties` are to storages that show parts of its values, or of
+    which it shows a part (see `twofold/mirrors.py`).
     """
 
-    __slots__ = ("__weakref__", "born", "epoch", "node", "pinned", "version")
+    __slots__ = ("__weakref__", "born", "epoch", "node", "pinned", "ties", "version")
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.version = 0
         self.pinned: Any = None
         self.epoch = 0
+        self.ties: tuple[Any, ...] = ()
         self.born = recorder.epoch
         if node.value is None:
             track(self)
