@@ -35,7 +35,7 @@ from .kernels.text import kernel_text
 from .kernels.verify import verify_launches
 from .ops import interpret
 from .ops.body import recording
-from .ops.control import LOOP
+from .ops.bundle import Bundle
 from .ops.scalar_numpy import held_dtype, to_held, to_stored
 from .runtime import walker
 from .runtime.buffers import Buffer, may_be_read_past
@@ -307,7 +307,7 @@ def located(roots: Sequence[Node]) -> list[Node]:
     """The nodes that may meet a bad value as they run, in an order that the structure fixes."""
     found: list[Node] = []
     for node in postorder(roots, pending_only=True):
-        if node.structure.op is LOOP and node.value is None:
+        if node.structure.op.has_body and node.value is None:
             found += located(node.attrs[0].outputs)
         elif node.structure.op.locates:
             found.append(node)
@@ -347,8 +347,9 @@ def _candidates(roots: list[Node]) -> list[Node]:
             s = x.structure
             if s.requires_grad and x.value is None and not x.released and id(x) not in seen:
                 seen.add(id(x))
-                found.append(x)
                 stack.append(x)
+                if not isinstance(s.op, Bundle):  # its parts have the values
+                    found.append(x)
     return found
 
 
@@ -428,7 +429,7 @@ def compile_graph(
 
 
 def addresses_of(memory: MemoryPlan, target: machine.Target) -> list[int]:
-    """The machine code of each launch; 0 for the begin or end of a loop."""
+    """The machine code of each launch; 0 for what directs the walk."""
     specs = [one_spec(p.spec) for p in memory.launches if p.spec is not None]
     codes = iter(compile_kernels(specs, emit.emit, target))
     return [0 if p.spec is None else next(codes) for p in memory.launches]
@@ -436,9 +437,16 @@ def addresses_of(memory: MemoryPlan, target: machine.Target) -> list[int]:
 
 def kind_of(p: PlannedLaunch) -> int:
     """What the walker is to do with a launch."""
+    if p.source.jump is not None:
+        return _JUMPS[p.source.jump.kind]
     if p.source.begins is not None:
         return walker.BEGIN
     return walker.LAUNCH if p.source.ends is None else walker.END
+
+
+_JUMPS = {
+    "enter": walker.ENTER, "unless": walker.UNLESS, "goto": walker.GOTO, "mark": walker.MARK,
+}  # fmt: skip
 
 
 def _trace_launches(memory: MemoryPlan) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from ..graph.node import PARAMETER, Node, is_given, postorder
 from ..graph.node import make as make_node
 from ..ops.body import Body, Env, interned
-from ..ops.control import LOOP
+from ..ops.bundle import PART
 from ..ops.index import CHECKED, STYLES
 
 _REFUSED = ("nonzero", "masked_select")
@@ -90,11 +90,13 @@ def _hardened(node: Node, inputs: list[Node], limits: dict[int, int]) -> Node:
         inputs[1:] = [_checked(i, shape[rank + k], k, limits) for k, i in enumerate(inputs[1:])]
     elif op.name in _SCATTERS:
         inputs[2] = _checked(inputs[2], inputs[0].shape[1], 0, limits)
-    elif op is LOOP:
+    elif op.has_body:
         body = attrs[0]
         safe = Body(body.parameters, hardened(body.outputs))
         if safe.key != body.key:
             attrs = (interned(safe), *attrs[1:])
+    elif op is PART and not PART.fits(node):
+        raise ValueError(f"[program] {attrs} is no part of {node.inputs[0]!r}")
     if attrs is node.structure.attrs and all(a is b for a, b in zip(inputs, node.inputs)):
         return node
     return make_node(op, tuple(inputs), attrs)

@@ -250,13 +250,17 @@ class _Plan:
             at += len(p.words)
         alone = int(all(p.grain >= p.items for p in launches))
         loops = n_slots if any(engine.kind_of(p) != walker.LAUNCH for p in launches) else 0
-        head = "<{ i64, %slot, %slot, %slot, i64, i64, i64, [8 x i8], i64, [56 x i8] }>"
+        decides = any(engine.kind_of(p) == walker.UNLESS for p in launches)
+        head = "<{ i64, %slot, %slot, %slot, i64, i64, i64, %slot, i64, [56 x i8] }>"
+        log = f"@{n}_log = internal global [{walker.LOG_BYTES} x i8] zeroinitializer, align 64"
         return [
+            *([log] if decides else []),
             f"@{n}_table = internal global [{len(entries)} x %entry] [{', '.join(entries)}], "
             "align 128",
             f"@{n}_plan = internal global {head} <{{ i64 {len(entries)}, {_slot(f'@{n}_table')}, "
             f"{_slot(f'@{n}_bases')}, {_slot('null')}, i64 {alone}, i64 {loops}, i64 1, "
-            "[8 x i8] zeroinitializer, i64 0, [56 x i8] zeroinitializer }>, align 128",
+            f"{_slot(f'@{n}_log' if decides else 'null')}, i64 0, [56 x i8] zeroinitializer }}>, "
+            "align 128",
             f"@{n}_team = internal global <{{ [136 x i8], i64, [112 x i8] }}> "
             "<{ [136 x i8] zeroinitializer, i64 1, [112 x i8] zeroinitializer }>, align 128",
         ]

@@ -2,6 +2,7 @@
 
 from . import (
     arithmetic,
+    branch,
     complex,
     control,
     convolution,

@@ -14,24 +14,24 @@ from ._registry import function
 from .random import in_loop
 
 
-def _flat(value: Any, found: list[Tensor]) -> Any:
+def flat(value: Any, found: list[Tensor], op: str = "scan") -> Any:
     """The form of `value`, whose tensors are appended to `found`."""
     if isinstance(value, Tensor):
         found.append(value)
         return Tensor
     if isinstance(value, (tuple, list)):
-        return (type(value), [_flat(v, found) for v in value])
+        return (type(value), [flat(v, found, op) for v in value])
     if isinstance(value, dict):
-        return (dict, {k: _flat(v, found) for k, v in value.items()})
+        return (dict, {k: flat(v, found, op) for k, v in value.items()})
     if value is None:
         return None
     raise TypeError(
-        "[scan] values are tensors, None, and tuples, lists and dicts of them; got "
+        f"[{op}] values are tensors, None, and tuples, lists and dicts of them; got "
         f"{type(value).__name__}; try twofold.tensor(...)"
     )
 
 
-def _formed(form: Any, tensors: list[Any]) -> Any:
+def formed(form: Any, tensors: list[Any]) -> Any:
     """A value of `form`, with tensors from the front of `tensors`."""
     if form is Tensor:
         return tensors.pop(0)
@@ -39,8 +39,8 @@ def _formed(form: Any, tensors: list[Any]) -> Any:
         return None
     kind, parts = form
     if kind is dict:
-        return {k: _formed(f, tensors) for k, f in parts.items()}
-    made = [_formed(f, tensors) for f in parts]
+        return {k: formed(f, tensors) for k, f in parts.items()}
+    made = [formed(f, tensors) for f in parts]
     return kind(*made) if hasattr(kind, "_fields") else kind(made)
 
 
@@ -72,7 +72,7 @@ def scan(
     """
     start: list[Tensor] = []
     along: list[Tensor] = []
-    carry_form, x_form = _flat(init, start), _flat(xs, along)
+    carry_form, x_form = flat(init, start), flat(xs, along)
     if not along:
         raise RuntimeError("[scan] xs has no tensor, so the number of steps is not known")
     sequences = []
@@ -96,13 +96,13 @@ def scan(
         given = [wrap(p) for p in parameters]
         step = given.pop(len(carried))._node()
         with in_loop(length, step):
-            result = combine_fn(_formed(carry_form, given), _formed(x_form, given))
+            result = combine_fn(formed(carry_form, given), formed(x_form, given))
         if not isinstance(result, tuple) or len(result) != 2:
             got = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
             raise TypeError(f"[scan] combine_fn must return (carry, y); got {got}")
         after: list[Tensor] = []
         outputs: list[Tensor] = []
-        forms.extend((_flat(result[0], after), _flat(result[1], outputs)))
+        forms.extend((flat(result[0], after), flat(result[1], outputs)))
         if forms[0] != carry_form:
             raise RuntimeError(
                 "[scan] combine_fn must return a carry of the form of init; got "
@@ -116,6 +116,6 @@ def scan(
     n = len(carried)
     last = [control.row(r, 0 if reverse else length) for r in found[:n]]
     return (
-        _formed(carry_form, [wrap(x) for x in last]),
-        _formed(forms[1], [wrap(y) for y in found[n:]]),
+        formed(carry_form, [wrap(x) for x in last]),
+        formed(forms[1], [wrap(y) for y in found[n:]]),
     )

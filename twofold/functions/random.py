@@ -171,6 +171,7 @@ class _Loops(threading.local):
 
     def __init__(self) -> None:
         self.found: list[tuple[int, Node]] = []
+        self.barred: list[str] = []
 
 
 _loops = _Loops()
@@ -189,10 +190,25 @@ def in_loop(steps: int, step: Node) -> Iterator[None]:
         _loops.found.pop()
 
 
+@contextmanager
+def no_random(op: str) -> Iterator[None]:
+    """Refuse to draw random numbers: how many a loop would take is not known."""
+    _loops.barred.append(op)
+    try:
+        yield
+    finally:
+        _loops.barred.pop()
+
+
 def stretch(n: int, generator: Generator | None = None) -> tuple[Node, Node]:
     """The key of the stream and the position of the first of n words taken from it; within loops,
     each step has a stretch of its own."""
     generator = generator or default_generator
+    if _loops.barred:
+        raise RuntimeError(
+            f"[{_loops.barred[-1]}] random numbers within a loop take a number of rounds that "
+            "is known; try maximum=, or draw them before the loop"
+        )
     taken = n * math.prod(steps for steps, _ in _loops.found)
     key = leaf(generator.key, _WORD, False, True)
     first = leaf(generator.take(taken), _WORD, False, True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from .. import engine
 from ..tensor import Tensor
 from ._registry import functions
@@ -23,19 +20,3 @@ def evaluate(*tensors: Tensor) -> None:
 
 
 functions["eval"] = evaluate
-
-
-def cond(
-    pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], operands: Any = ()
-) -> Any:
-    """true_fn(*operands) if `pred` holds, else false_fn(*operands). The predicate is looked at.
-
-    >>> import twofold as tf
-    >>> x = tf.ones(2)
-    >>> tf.cond(x.sum() > 1, lambda x: x * 2, lambda x: x, (x,))
-    tensor([2., 2.])
-    """
-    return true_fn(*operands) if bool(pred) else false_fn(*operands)
-
-
-functions["cond"] = cond

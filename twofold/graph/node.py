@@ -121,6 +121,7 @@ class Leaf:
     differentiable = False
     starts_gradient = False
     locates = False
+    has_body = False
     complex_rule = "parts"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:

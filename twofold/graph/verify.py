@@ -78,5 +78,7 @@ def _verify_node(node: Node, ops: Mapping[str, Any], stage: str, roots: Sequence
         expected = op.infer([x.type for x in node.inputs], s.attrs)
     except (RuntimeError, TypeError, IndexError, ValueError) as error:
         raise broken("the op refuses its inputs", error) from error
+    if op.name == "part" and not op.fits(node):
+        raise broken("a part must be one of its bundle's", node.inputs[0])
     if expected != s.type:
         raise broken(f"the op's rule gives {expected!r}", repr(s.type))

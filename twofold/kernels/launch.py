@@ -61,11 +61,29 @@ class Rounds:
 
 
 @dataclass
+class Jump:
+    """What directs the walk by values: "enter" begins a loop without a number of rounds; "unless"
+    goes on after `to` if the bool at `flag` does not hold, and `leaves` the loop if it is one's;
+    "goto" goes on after `to`, and so begins the next round if that is where the loop begins;
+    "mark" does nothing, but can be gone to.
+
+    Launches between one that `opens` and one that `closes` stay together.
+    """
+
+    kind: str
+    flag: Array | None = None
+    to: Launch | None = None
+    leaves: bool = False
+    opens: bool = False
+    closes: bool = False
+
+
+@dataclass
 class Launch:
     """One kernel over `items` independent work items, handed out at most `grain` at a time.
 
-    The begin and the end of a loop are launches without a kernel (`spec` is None). They read and
-    write all that the loop reads and writes of what is not its own.
+    The begin and the end of a loop, and jumps, are launches without a kernel (`spec` is None). They
+    read and write all that the loop reads and writes of what is not its own.
 
     `args` become the words that the ABI describes: two for an `Array`, three for a `Scratch`, one
     for an int. `reads` and `writes` order launches; a buffer that is both is updated in place.
@@ -83,8 +101,16 @@ class Launch:
     nodes: tuple[Any, ...] = field(default=())
     begins: Rounds | None = None
     ends: Rounds | None = None
+    jump: Jump | None = None
 
     @property
-    def is_loop(self) -> bool:
-        """Whether this is the begin or the end of a loop, not a kernel."""
-        return self.begins is not None or self.ends is not None
+    def directs(self) -> bool:
+        """Whether this is the begin or the end of a loop or a jump, not a kernel."""
+        return self.begins is not None or self.ends is not None or self.jump is not None
+
+    @property
+    def depth(self) -> int:
+        """1 where this opens a block that stays together, -1 where it closes one, else 0."""
+        jump = self.jump
+        opens = self.begins is not None or (jump is not None and jump.opens)
+        return int(opens) - int(self.ends is not None or (jump is not None and jump.closes))

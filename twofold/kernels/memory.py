@@ -14,14 +14,14 @@ from typing import Any
 
 from ..abi import ALIGNMENT, PADDING
 from ..errors import InternalError
-from .launch import Array, Buffer, Launch, Rounds, Scratch
+from .launch import Array, Buffer, Jump, Launch, Rounds, Scratch
 
 ERROR_SLOT, ARENA_SLOT, SCALARS_SLOT, FIRST_SLOT = 0, 1, 2, 3
 
 
 @dataclass
 class PlannedLaunch:
-    """A launch with all words known. One that begins or ends a loop has no `spec`."""
+    """A launch with all words known. One that directs the walk has no `spec`."""
 
     spec: Any
     words: list[int]
@@ -70,6 +70,7 @@ def plan_memory(launches: Sequence[Launch], given: Sequence[Buffer], threads: in
 
     planned: list[PlannedLaunch] = []
     begins: list[int] = []
+    index = {id(launch): i for i, launch in enumerate(launches)}
     for i, launch in enumerate(launches):
         words: list[int] = []
         for k, arg in enumerate(launch.args):
@@ -86,6 +87,8 @@ def plan_memory(launches: Sequence[Launch], given: Sequence[Buffer], threads: in
             words = [launch.begins.count, *_row_words(launch.begins, where)]
         elif launch.ends is not None:
             words = [begins.pop(), launch.ends.count, *_row_words(launch.ends, where)]
+        elif launch.jump is not None:
+            words = list(_jump_words(launch.jump, index, where))
         last = i + 1 == len(launches)
         barrier = not last and phases[i + 1] != phases[i]
         planned.append(
@@ -101,6 +104,19 @@ def _row_words(rounds: Rounds, where: Callable[[Buffer], tuple[int, int]]) -> It
     for row, start, step in rounds.rows:
         slot, offset = where(start.buffer)
         yield from (where(row)[0], slot, offset + start.offset, step)
+
+
+def _jump_words(
+    jump: Jump, index: dict[int, int], where: Callable[[Buffer], tuple[int, int]]
+) -> Iterator[int]:
+    """The words of a jump; see `runtime/walker.py`."""
+    if jump.flag is not None:
+        slot, offset = where(jump.flag.buffer)
+        yield from (slot, offset + jump.flag.offset)
+    if jump.to is not None:
+        target = jump.to.jump
+        back = jump.kind == "goto" and target is not None and target.kind == "enter"
+        yield from (index[id(jump.to)], int(jump.leaves or back))
 
 
 def _round(n_bytes: int) -> int:
@@ -123,10 +139,10 @@ def _phases(launches: Sequence[Launch]) -> list[int]:
     for launch in launches:
         reads = {id(_root(b)) for b in launch.reads}
         writes = {id(_root(b)) for b in launch.writes}
-        if launch.is_loop or (reads | writes) & written or writes & read:
+        if launch.directs or (reads | writes) & written or writes & read:
             phase += 1
             written, read = set(), set()
-        if launch.is_loop:
+        if launch.directs:
             phases.append(phase)
             phase += 1
             continue

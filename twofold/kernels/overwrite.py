@@ -9,10 +9,13 @@ none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..graph.node import Node
 from .partition import Member, Partition, identity, strip, template_reads
-from .schedule import Scheduler
+
+if TYPE_CHECKING:
+    from .schedule import Scheduler
 
 
 def overwrite(

@@ -39,7 +39,7 @@ def copied(node: Node) -> tuple[Node, ...]:
     """The inputs that a template does not read from memory but computes in a copy: all of the ops
     in `COPIED`, what a scatter starts from, and what a loop starts with."""
     kind = node.structure.op.kind
-    if kind == "loop":
+    if kind in ("loop", "while"):
         return node.inputs[: node.attrs[1]]
     return node.inputs if kind in COPIED else node.inputs[:1] if kind == "scatter" else ()
 
@@ -200,12 +200,12 @@ def _is_window(p: Partition, node: Node) -> bool:
 def _template_inputs(p: Partition, node: Node) -> None:
     """Put into memory each input that is not a strided view of something in memory."""
     first = len(copied(node))
-    is_loop = node.structure.op.kind == "loop"
-    # A loop's body reads what it gets as dense arrays: a whole constant, or a row of a sequence.
-    rows_end = first + node.structure.attrs[2] if is_loop else first
+    kind = node.structure.op.kind
+    # A body reads what it gets as dense arrays: a whole constant, or a row of a sequence.
+    rows_end = first + node.structure.attrs[2] if kind == "loop" else first
     for i, x in enumerate(node.inputs[first:], first):
         found = view(x, p.number)
-        if found is not None and is_loop:
+        if found is not None and kind in ("loop", "while", "branch"):
             if not _is_dense(x.shape, found[2], 1 if i < rows_end else 0):
                 p.put(x)
         elif found is None or not _is_readable(node, x, found[2]):

@@ -14,6 +14,7 @@ from . import (
     call,
     compact,
     convolve,
+    jumps,
     loop_schedule,
     matmul,
     pool,
@@ -55,8 +56,12 @@ class Scheduler:
         self.order = list(order)
         self.wanted = self._wanted(kept)
         self.launches: list[Launch] = []
+        self.parts: dict[int, dict[int, int]] = {}
+        self._extra = len(self.partition.nodes)
         for k, node in enumerate(self.partition.nodes):
             self._make_buffer(k, node)
+            if node.structure.op.kind == "part" and not is_given(node):
+                self.parts.setdefault(id(node.inputs[0]), {}).setdefault(node.attrs[0], k)
         for group in self._ordered():
             self.launches += self._launches(group)
 
@@ -124,6 +129,12 @@ class Scheduler:
             return self.loops(built, nodes)
         node = group.node
         assert node is not None
+        if group.kind == "branch":
+            return jumps.branch(self, node)
+        if group.kind == "while":
+            return jumps.while_loop(self, node)
+        if group.kind == "part":
+            return self._part(node)
         if prod(node.shape) == 0:
             return []
         if group.kind == "matmul":
@@ -285,8 +296,7 @@ class Scheduler:
             start += n * (steps + (i < carried))
         if not steps:
             return launches
-        inner = Scheduler(body.outputs, self.target, self.threads)
-        self.order += inner.order
+        inner = self.inner(body.outputs)
         rows, constants = [], {}
         for i, (p, x) in enumerate(zip(body.parameters, node.inputs)):
             number = inner.partition.number(p)
@@ -307,20 +317,59 @@ class Scheduler:
         for y, where in zip(body.outputs, after):
             buffer, _ = output_buffer(inner, y)
             if buffer is None or buffer.kind != "output":
-                copies += inner.copy_out(y, len(inner.partition.nodes) + len(rows))
-                buffer = inner.buffers[len(inner.partition.nodes) + len(rows)]
+                buffer, made = inner.copy_out(y)
+                copies += made
             rows.append(rounds.place(buffer, where))
         body_launches = [*inner.launches, *copies]
         return launches + rounds.launches_of(node, steps, body_launches, rows, constants)
 
-    def copy_out(self, node: Node, number: int) -> list[Launch]:
-        """Launches that copy a value into a new output, which gets `number`."""
-        lowering = Lowering(node.shape, self.partition.number)
+    def _part(self, node: Node) -> list[Launch]:
+        """Nothing, as the op that has several results writes each where it lies; a copy for a
+        further node of the same part."""
+        first = self.parts[id(node.inputs[0])][node.attrs[0]]
+        if self.partition.nodes[first] is node or not node.type.size:
+            return []
+        return self.copy_to(
+            Array(self.buffers[self.partition.numbers[id(node)]]), self.partition.nodes[first]
+        )
+
+    def copy_out(self, node: Node, held: Buffer | None = None) -> tuple[Buffer, list[Launch]]:
+        """A new output, and launches that copy a value, which may be `held` already, into it."""
+        buffer = Buffer(node.type.n_bytes, "output", "copy")
+        return buffer, self.copy_to(Array(buffer), node, held)
+
+    def copy_to(self, at: Array, node: Node, held: Buffer | None = None) -> list[Launch]:
+        """Launches that copy, or compute, a value, which may be `held` already, into an array."""
+        if not node.type.size:
+            return []
+        source = None if held is None else self._number_of(held)
+
+        def number_of(x: Node) -> int | None:
+            return source if x is node and source is not None else self.partition.number(x)
+
+        lowering = Lowering(node.shape, number_of)
         expr = lowering.lower(node, lowering.axes(range(len(node.shape))))
-        self.buffers[number] = Buffer(node.type.n_bytes, "output", "copy")
+        number = self._number_of(at.buffer)
         strides = list(contiguous(node.shape))
-        built = copy_kernel(expr, node.shape, number, node.dtype, 0, strides)
+        first = at.offset // node.dtype.itemsize
+        built = copy_kernel(expr, node.shape, number, node.dtype, first, strides)
         return self.loops(built, (node,))
+
+    def _number_of(self, buffer: Buffer) -> int:
+        """A new number for memory that is no node's."""
+        number, self._extra = self._extra, self._extra + 1
+        self.buffers[number] = buffer
+        return number
+
+    def inner(self, roots: Sequence[Node]) -> Scheduler:
+        """A scheduler of a body, whose nodes belong to these, too."""
+        made = Scheduler(roots, self.target, self.threads)
+        self.order += made.order
+        return made
+
+    def where(self, root: Node) -> tuple[Buffer | None, Node]:
+        """Where the value of a root lies: its buffer, or the leaf whose value it shares."""
+        return output_buffer(self, root)
 
 
 def _labelled(launches: list[Launch], group: Group) -> list[Launch]:

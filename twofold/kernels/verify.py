@@ -64,7 +64,7 @@ def _verify_order(plan: MemoryPlan) -> None:
     for k, p in enumerate(plan.launches):
         where = f"launch {k} ({p.source.label})"
         for b in p.source.reads:
-            if b.kind == "temp" and not p.source.is_loop and b.n_bytes and id(b) not in ever:
+            if b.kind == "temp" and not p.source.directs and b.n_bytes and id(b) not in ever:
                 raise _broken(where, "what it reads must be written before", b.name)
             if written.get(id(b), k) != k:
                 raise _broken(where, f"it must wait for launch {written[id(b)]}", b.name)

@@ -31,7 +31,8 @@ class Op:
     `params` names the attributes, in order. `kind` tells the compiler how it is run: "elementwise",
     "reduce", "movement", or the name of the template that implements it. `differentiable` is False
     where no gradient flows (comparisons, indices). `locates` records the user's line in each node,
-    for ops whose inputs may be wrong only at run time.
+    for ops whose inputs may be wrong only at run time. `has_body` says that the first attribute is
+    a graph (see `body.py`).
 
     `complex_rule` tells how complex values are split into real ones (`passes/complex.py`): "" if
     the op takes none; "parts" if it acts on each part alone; "product" if it is bilinear in its
@@ -46,6 +47,7 @@ class Op:
     differentiable: bool = True
     starts_gradient: bool = False
     locates: bool = False
+    has_body: bool = False
     complex_rule: str = ""
 
     infer: Callable[..., Type]

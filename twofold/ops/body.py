@@ -1,4 +1,4 @@
-"""Graphs as values: the bodies of loops, how they are recorded, and how they are built anew.
+"""Graphs as values: the bodies of loops and branches, how they are recorded and built anew.
 
 A body is a graph over parameters, which have no value. `trace` records one by calling a function;
 `substitute` builds its outputs over other nodes, `for_all_steps` over nodes with one more axis, and
@@ -13,12 +13,14 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any
 from weakref import ref
 
+from .. import dtypes
 from ..errors import InternalError
 from ..graph.node import NEVER, PARAMETER, Node, is_given, parameter, postorder, recorder
 from ..graph.node import make as make_node
-from ..graph.text import Graph
+from ..graph.text import Graph, parse
 from ..graph.types import Type
 from . import elementwise as ew
+from .base import registry
 
 Env = dict[int, Node]
 """What stands for which node, by its id."""
@@ -58,7 +60,7 @@ class Body:
         return self is other or (isinstance(other, Body) and self.key == other.key)
 
     def __repr__(self) -> str:
-        """The arguments of `Loop.read`."""
+        """What `read_body` reads."""
         number = {id(p): i for i, p in enumerate(self.parameters)}
         graph = Graph(list(self.outputs), "body")
         used = tuple(number[id(leaf)] for leaf in graph.leaves)
@@ -76,6 +78,20 @@ def interned(body: Body) -> Body:
     if len(_known) > 512:
         _known.popitem(last=False)
     return found
+
+
+def read_body(attrs: tuple) -> tuple:
+    """The attributes of an op, whose first is a body, from what their text says: a body's repr."""
+    (text, types, used), *rest = attrs
+    graph = parse(text, registry)
+    names = {d.name: d for d in dtypes.ALL}
+    with recording:
+        parameters = [
+            parameter(recording.depth, i, Type(tuple(shape), names[dtype]))
+            for i, (dtype, shape) in enumerate(types)
+        ]
+        env = {id(leaf): parameters[i] for leaf, i in zip(graph.leaves, used, strict=True)}
+        return (interned(Body(parameters, substitute(graph.roots, env))), *rest)
 
 
 class _Recording(threading.local):
@@ -117,14 +133,15 @@ recording = _Recording()
 
 
 def trace(
-    function: Callable[[list[Node]], Sequence[Node]], types: Sequence[Type]
+    function: Callable[[list[Node]], Sequence[Node]], types: Sequence[Type], whole: bool = False
 ) -> tuple[Body, list[Node]]:
     """The body of `function`, called with parameters of `types`, and the nodes outside of it that
-    it reads: further parameters stand for these."""
+    it reads: further parameters stand for these. What it makes of these alone lies outside, too,
+    unless the body is to be `whole`."""
     with recording:
         parameters = [parameter(recording.depth, i, t) for i, t in enumerate(types)]
         outputs = list(function(parameters))
-        inside = _depending(outputs, parameters, recording.since)
+        inside = _depending(outputs, parameters, recording.since, whole)
         fixed = constant(outputs)
         outside: dict[int, Node] = {}
         env: Env = {id(p): p for p in parameters}
@@ -156,11 +173,15 @@ def constant(roots: Sequence[Node]) -> set[int]:
     return found
 
 
-def _depending(outputs: Sequence[Node], parameters: Sequence[Node], start: int) -> set[int]:
-    """Ids of the nodes that depend on `parameters`, which are no older than serial `start`."""
+def _depending(
+    outputs: Sequence[Node], parameters: Sequence[Node], start: int, whole: bool
+) -> set[int]:
+    """Ids of the nodes that depend on `parameters`, which are no older than serial `start`; or of
+    all that are computed and are no older."""
     found = {id(p) for p in parameters}
     for node in postorder(outputs):
-        if node.serial > start and any(id(x) in found for x in node.inputs):
+        own = node.serial > start and node.value is None
+        if own and (any(id(x) in found for x in node.inputs) or (whole and node.inputs)):
             found.add(id(node))
     return found
 

@@ -25,16 +25,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import dtypes
 from ..graph.node import Node, parameter, postorder, recorder
 from ..graph.node import make as make_node
-from ..graph.text import parse
 from ..graph.types import Type
 from . import elementwise as ew
 from . import interpret
 from . import movement as mv
-from .base import Op, register, registry
-from .body import Body, constant, for_all_steps, interned, pull_back, recording, substitute, trace
+from .base import Op, register
+from .body import (
+    Body,
+    constant,
+    for_all_steps,
+    interned,
+    pull_back,
+    read_body,
+    recording,
+    substitute,
+    trace,
+)
 from .scalar_numpy import to_held, to_stored
 
 _DEAR = frozenset(
@@ -58,6 +66,7 @@ class Loop(Op):
 
     name = "loop"
     kind = "loop"
+    has_body = True
     params = ("body", "carried", "sequences", "saved", "steps", "reverse")
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
@@ -176,17 +185,7 @@ class Loop(Op):
         return to_held(np.concatenate(parts), out.dtype)
 
     def read(self, attrs: tuple) -> tuple:
-        """The attributes from what their text says: the body as its repr."""
-        (text, types, used), *rest = attrs
-        graph = parse(text, registry)
-        names = {d.name: d for d in dtypes.ALL}
-        with recording:
-            parameters = [
-                parameter(recording.depth, i, Type(tuple(shape), names[dtype]))
-                for i, (dtype, shape) in enumerate(types)
-            ]
-            env = {id(leaf): parameters[i] for leaf, i in zip(graph.leaves, used, strict=True)}
-            return (interned(Body(parameters, substitute(graph.roots, env))), *rest)
+        return read_body(attrs)
 
 
 LOOP = register(Loop())

@@ -1,4 +1,5 @@
-"""Rewrite the bodies of loops as graphs of their own, and lay out what they read in every round.
+"""Rewrite the bodies of loops and branches as graphs of their own, and lay out what loops read in
+every round.
 
     loop(x, w, body="... transpose(transpose(w)) ...")  ->  loop(x, w, body="... w ...")
 
@@ -11,6 +12,7 @@ The rows of a matrix that a product reads in each round are moved apart where th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from ..abi import ALIGNMENT
 from ..graph.node import PARAMETER, Node, parameter, postorder
@@ -29,8 +31,21 @@ LEAST_STEPS = 4
 
 
 def rewrite_bodies(roots: Sequence[Node], run: Run) -> list[Node]:
-    """`roots` with `run` (all passes) applied to the body of each loop."""
+    """`roots` with `run` (all passes) applied to the body of each loop and branch."""
     done: set[Body] = set()
+
+    def apart(node: Node) -> Node | None:
+        """Bodies whose outputs are run at different times, so that nothing is made common."""
+        body: Body = node.attrs[0]
+        if body in done:
+            return None
+        made = body.derived.get("rewritten apart")
+        if made is None:
+            cuts = _cuts(node)
+            outputs = [y for a, b in pairwise(cuts) for y in run(body.outputs[a:b])]
+            made = body.derived["rewritten apart"] = Body(body.parameters, outputs)
+        done.add(made)
+        return make_node(node.op, node.inputs, (made, *node.attrs[1:]))
 
     def rule(node: Node) -> Node | None:
         body: Body = node.attrs[0]
@@ -44,7 +59,17 @@ def rewrite_bodies(roots: Sequence[Node], run: Run) -> list[Node]:
         done.add(made)
         return make_node(node.op, inputs, (made, *node.attrs[1:]))
 
-    return rewrite(roots, {"loop": (rule,)})
+    return rewrite(roots, {"loop": (rule,), "branch": (apart,), "while_loop": (apart,)})
+
+
+def _cuts(node: Node) -> list[int]:
+    """Where the outputs of each branch begin, or those of a loop's condition and step; and the
+    end."""
+    count = len(node.attrs[0].outputs)
+    if node.op.name == "while_loop":
+        return [0, 1, count]
+    branches = node.attrs[1]
+    return [b * count // branches for b in range(branches + 1)]
 
 
 def _apart(inputs: tuple[Node, ...], body: Body) -> tuple[tuple[Node, ...], Body]:

@@ -64,7 +64,7 @@ def _in_rows(x: Node, shape: Shape, rows: Shape) -> Node | None:
         return None
     if x.value is None and x.op is mv.RESHAPE and x.inputs[0].shape == rows:
         return x.inputs[0]
-    in_memory = x.value is not None or x.op.kind in ("leaf", "matmul", "reduce", "loop")
+    in_memory = x.value is not None or x.op.kind in ("leaf", "matmul", "reduce", "loop", "part")
     return mv.reshape(x, rows) if in_memory else None
 
 

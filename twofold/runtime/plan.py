@@ -14,7 +14,18 @@ import numpy as np
 
 from .buffers import Buffer
 from .pool import Pool
-from .walker import BEGIN, END, ENTRY_BYTES, LAUNCH, MAX_DEPTH, PLAN_BYTES
+from .walker import (
+    BEGIN,
+    END,
+    ENTER,
+    ENTRY_BYTES,
+    GOTO,
+    LAUNCH,
+    LOG_BYTES,
+    MAX_DEPTH,
+    PLAN_BYTES,
+    UNLESS,
+)
 
 _FORMATS = {
     "bool": "?", "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q",
@@ -24,8 +35,8 @@ _FORMATS = {
 
 @dataclass
 class PlanLaunch:
-    """A kernel's address, its words, its items, and whether all threads meet after it; or the begin
-    or end of a loop (`kind`, see `walker.py`)."""
+    """A kernel's address, its words, its items, and whether all threads meet after it; or what
+    directs the walk (`kind`, see `walker.py`)."""
 
     address: int
     words: list[int]
@@ -72,7 +83,9 @@ class Plan:
         bases = table + ENTRY_BYTES * n
         scalars = bases + 8 * n_slots
         error = scalars + 8 * n_scalars
-        first = error + 64
+        log = error + 64
+        decides = any(launch.kind == UNLESS for launch in launches)
+        first = log + LOG_BYTES * decides
         # All of a plan in one block, since programs of many shapes keep many plans.
         self._memory = np.zeros((first + words.nbytes + 64) // 8, np.int64)
         start = -(-self._memory.ctypes.data // 64) * 64
@@ -94,19 +107,22 @@ class Plan:
         self._bases[2] = start + scalars
         self._arena_bytes = arena_bytes
         self.n_launches = n
-        depths = accumulate((e.kind == BEGIN) - (e.kind == END) for e in launches)
+        depths = accumulate(map(_deeper, launches))
         if (depth := max(depths, default=0)) > MAX_DEPTH:
             raise RuntimeError(
-                f"[scan] loops may lie {MAX_DEPTH} deep in one another; got {depth}; try "
+                f"[loop] loops may lie {MAX_DEPTH} deep in one another; got {depth}; try "
                 "reshaping so that one loop runs over several axes"
             )
         alone = all(launch.grain >= launch.items for launch in launches)
         loops = any(launch.kind != LAUNCH for launch in launches)
-        self._header()[:] = [n, start + table, start + bases, 0, alone, n_slots if loops else 0]
+        self._header()[:] = [
+            n, start + table, start + bases, 0, alone, n_slots if loops else 0, 0,
+            start + log if decides else 0,
+        ]  # fmt: skip
 
     def _header(self) -> ctypes.Array:
         """The plan's first words (see `walker.py`)."""
-        return (ctypes.c_int64 * 6).from_address(self._plan)
+        return (ctypes.c_int64 * 8).from_address(self._plan)
 
     def run(
         self,
@@ -146,6 +162,12 @@ class Plan:
             self._header()[3] = 0
         ticks = times[: self.n_launches]
         return list(ticks / max(ticks.sum(), 1) * seconds)
+
+
+def _deeper(launch: PlanLaunch) -> int:
+    """How much deeper in loops what comes after lies."""
+    ends = launch.kind == END or (launch.kind == GOTO and launch.words[1])
+    return int(launch.kind in (BEGIN, ENTER)) - int(ends)
 
 
 def pack_scalar(into: Any, position: int, value: float, dtype: str) -> None:

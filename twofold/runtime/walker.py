@@ -3,22 +3,32 @@
 A team is 256 bytes: @0 i32 generation, @4 i32 whether the plan is open, @64 i32 workers inside, @68
 i32 workers asleep, @128 pointer to the plan, @136 i64 size of the team. A plan is 128 bytes: @0 i64
 entries, @8 table, @16 bases, @24 times or null, @32 i64 whether the caller walks it alone, @40 i64
-bases to copy for each thread, 0 if there are no loops, @48 i64 size of the team, @64 i64 items
-done. An entry of the table is 128 bytes: @0 function, @8 words, @16 items, @24 grain, @32 i64
-whether all threads meet then, @40 i64 what it is, @64 i64 what is taken.
+bases to copy for each thread, 0 if there are no loops, @48 i64 size of the team, @56 the log of
+decisions or null, @64 i64 items done. An entry of the table is 128 bytes: @0 function, @8 words,
+@16 items, @24 grain, @32 i64 whether all threads meet then, @40 i64 what it is, @64 i64 what is
+taken.
 
-An entry is a launch (@40 is 0), the begin of a loop (1) or its end (2). The entries between are run
-as often as the loop says. The words of a begin are (rounds, n, then n times: slot, slot it starts
-from, offset, step in bytes): each round the base of a slot moves on by its step, in each thread's
-own copy of the bases. The words of an end are those of its begin, preceded by the begin's number.
-Loops may lie within loops.
+An entry is a launch (@40 is 0), the begin of a loop (1) or its end (2), or a jump. The entries
+between are run as often as the loop says. The words of a begin are (rounds, n, then n times: slot,
+slot it starts from, offset, step in bytes): each round the base of a slot moves on by its step, in
+each thread's own copy of the bases. The words of an end are those of its begin, preceded by the
+begin's number. Loops may lie within loops.
+
+Jumps direct the walk by values: "enter" (3) begins a loop without a number of rounds; "unless" (4),
+with the words (slot, offset, target, levels), goes on after the entry `target` if the byte there is
+0, out of so many loops; "goto" (5), with (target, whether that begins a round), goes on after its
+target; "mark" (6) does nothing. All threads must go one way, but the byte may have been written
+over when a late one comes to see it. So the caller decides, and writes down the way in the log: @0
+i64 decisions made, @64 a byte for each of the last DECISIONS. The others wait for it; one that is
+so late that its decision is no longer in the log leaves the plan, as nobody waits for it. A round
+of such a loop is numbered by the decisions made before.
 
 A thread takes `grain` items at a time. Where that makes at most 32 parts, @64 is the round of the
 loops around, times 2^32, and a bit for each part that is taken in it. A thread begins at its own
 share of the parts, so that what it wrote in the launch before, or in the last step, lies in its own
 cache, and goes on to those that others have not come to. Where there are more parts, @64 is the
-next item: those of round r are r * items and on, up to (r + 1) * items. In both ways a thread that
-comes late takes nothing of a round that is over.
+next item: those of round r are r * items and on, up to (r + 1) * items, and a round may be left
+out. In both ways a thread that comes late takes nothing of a round that is over.
 
 Threads meet where the count of items done says that all work before is finished, not where a number
 of threads has arrived. So a worker that the system has not woken, or has put aside, is waited for
@@ -30,8 +40,13 @@ before it waits for those inside, so none is left in a plan that is over.
 from __future__ import annotations
 
 TEAM_BYTES, PLAN_BYTES, ENTRY_BYTES = 256, 128, 128
-LAUNCH, BEGIN, END = 0, 1, 2
+LAUNCH, BEGIN, END, ENTER, UNLESS, GOTO, MARK = range(7)
 """What an entry is."""
+
+DECISIONS = 1024
+"""How many decisions the log of a plan holds."""
+
+LOG_BYTES = 64 + DECISIONS
 
 MAX_DEPTH = 8
 """How deep loops may lie in one another; `plan.py` refuses more."""
@@ -67,6 +82,8 @@ def text(machine: str, is_linux: bool) -> str:
         .replace("$PAUSE", pause)
         .replace("$DECLARE", declare)
         .replace("$LEVELS", str(MAX_DEPTH + 1))
+        .replace("$LAST", str(DECISIONS - 1))
+        .replace("$SAFE", str(DECISIONS - 64))
     )
 
 
@@ -142,9 +159,15 @@ reset:
   %alone = load i64, ptr %alone.p
   %finished.p = getelementptr i8, ptr %plan, i64 64
   store i64 0, ptr %finished.p
+  %log.p = getelementptr i8, ptr %plan, i64 56
+  %log = load ptr, ptr %log.p
+  %has.log = icmp ne ptr %log, null
+  br i1 %has.log, label %reset.log, label %reset.look
+reset.log:
+  store i64 0, ptr %log
   br label %reset.look
 reset.look:
-  %i = phi i64 [ 0, %reset ], [ %i.next, %reset.one ]
+  %i = phi i64 [ 0, %reset ], [ 0, %reset.log ], [ %i.next, %reset.one ]
   %more = icmp ult i64 %i, %n
   br i1 %more, label %reset.one, label %start
 reset.one:
@@ -212,6 +235,10 @@ entry:
   %finished.p = getelementptr i8, ptr %plan, i64 64
   %team.size.p = getelementptr i8, ptr %plan, i64 48
   %size = load i64, ptr %team.size.p
+  %log.p = getelementptr i8, ptr %plan, i64 56
+  %log = load ptr, ptr %log.p
+  %decided.p = alloca i64
+  store i64 0, ptr %decided.p
   %timed.any = icmp ne ptr %times, null
   %is.first = icmp eq i64 %worker, 0
   %timed = and i1 %timed.any, %is.first
@@ -248,7 +275,79 @@ begin:
   %round.p = getelementptr i64, ptr %rounds, i64 %depth
   %round = load i64, ptr %round.p
   switch i64 %kind, label %kernel [ i64 1, label %loop.begin
-                                    i64 2, label %loop.end ]
+                                    i64 2, label %loop.end
+                                    i64 3, label %enter
+                                    i64 4, label %unless
+                                    i64 5, label %goto
+                                    i64 6, label %next ]
+
+enter:
+  %level = add i64 %depth, 1
+  %level.round = load i64, ptr %decided.p
+  %level.round.p = getelementptr i64, ptr %rounds, i64 %level
+  store i64 %level.round, ptr %level.round.p
+  br label %next
+unless:
+  %decision = load i64, ptr %decided.p
+  %decision.next = add i64 %decision, 1
+  store i64 %decision.next, ptr %decided.p
+  %place.bit = and i64 %decision, $LAST
+  %bit.at = add i64 %place.bit, 64
+  %bit.p = getelementptr i8, ptr %log, i64 %bit.at
+  br i1 %is.first, label %decide, label %learn
+decide:
+  %flag.slot = load i64, ptr %words
+  %flag.offset.p = getelementptr i64, ptr %words, i64 1
+  %flag.offset = load i64, ptr %flag.offset.p
+  %flag.base.p = getelementptr i64, ptr %bases, i64 %flag.slot
+  %flag.base = load ptr, ptr %flag.base.p
+  %flag.p = getelementptr i8, ptr %flag.base, i64 %flag.offset
+  %flag.seen = load i8, ptr %flag.p
+  store atomic i8 %flag.seen, ptr %bit.p monotonic, align 1
+  store atomic i64 %decision.next, ptr %log release, align 8
+  br label %go.on
+learn:
+  %learn.spins = phi i32 [ 0, %unless ], [ %learn.spins.next, %learn.again ]
+  %made = load atomic i64, ptr %log acquire, align 8
+  %is.made = icmp sgt i64 %made, %decision
+  br i1 %is.made, label %learn.read, label %learn.wait
+learn.wait:
+  $PAUSE
+  %learn.spins.next = add i32 %learn.spins, 1
+  %learn.tired = icmp ugt i32 %learn.spins, 2000
+  br i1 %learn.tired, label %learn.yield, label %learn.again
+learn.yield:
+  %learn.y = call i32 @sched_yield()
+  br label %learn.again
+learn.again:
+  br label %learn
+learn.read:
+  %flag.told = load atomic i8, ptr %bit.p acquire, align 1
+  %made.now = load atomic i64, ptr %log acquire, align 8
+  %behind.by = sub i64 %made.now, %decision
+  %is.late = icmp sgt i64 %behind.by, $SAFE
+  br i1 %is.late, label %out, label %go.on
+go.on:
+  %flag = phi i8 [ %flag.seen, %decide ], [ %flag.told, %learn.read ]
+  %flag.holds = icmp ne i8 %flag, 0
+  %unless.to.p = getelementptr i64, ptr %words, i64 2
+  %unless.to = load i64, ptr %unless.to.p
+  %levels.p = getelementptr i64, ptr %words, i64 3
+  %levels = load i64, ptr %levels.p
+  %left.depth = sub i64 %depth, %levels
+  %unless.from = select i1 %flag.holds, i64 %i, i64 %unless.to
+  %unless.depth = select i1 %flag.holds, i64 %depth, i64 %left.depth
+  br label %next
+goto:
+  %goto.to = load i64, ptr %words
+  %begins.p = getelementptr i64, ptr %words, i64 1
+  %begins = load i64, ptr %begins.p
+  %begins.any = icmp ne i64 %begins, 0
+  br i1 %begins.any, label %goto.round, label %next
+goto.round:
+  %again.round = load i64, ptr %decided.p
+  store i64 %again.round, ptr %round.p
+  br label %next
 
 loop.begin:
   %count.new = load i64, ptr %words
@@ -370,16 +469,18 @@ claim.one:
   br i1 %claimed, label %work, label %claim.try
 take.try:
   %seen = phi i64 [ %seen.first, %take ], [ %seen.now, %take.one ]
-  %some = icmp slt i64 %seen, %high
+  %is.earlier = icmp slt i64 %seen, %low
+  %first.free = select i1 %is.earlier, i64 %low, i64 %seen
+  %some = icmp slt i64 %first.free, %high
   br i1 %some, label %take.one, label %taken
 take.one:
-  %to.full = add i64 %seen, %grain
+  %to.full = add i64 %first.free, %grain
   %over = icmp sgt i64 %to.full, %high
   %to = select i1 %over, i64 %high, i64 %to.full
   %swap = cmpxchg ptr %counter.p, i64 %seen, i64 %to monotonic monotonic, align 8
   %seen.now = extractvalue { i64, i1 } %swap, 0
   %swapped = extractvalue { i64, i1 } %swap, 1
-  %next.from = sub i64 %seen, %low
+  %next.from = sub i64 %first.free, %low
   %next.to = sub i64 %to, %low
   br i1 %swapped, label %work, label %take.try
 work:
@@ -427,11 +528,17 @@ stamp:
   store i64 %now, ptr %clock
   br label %next
 next:
-  %from = phi i64 [ %i, %met ], [ %i, %stamp ], [ %i, %place ], [ %i, %loop.end ], [ %first, %move ]
+  %from = phi i64 [ %i, %met ], [ %i, %stamp ], [ %i, %place ], [ %i, %loop.end ],
+                  [ %first, %move ], [ %i, %begin ], [ %i, %enter ],
+                  [ %unless.from, %go.on ], [ %goto.to, %goto ], [ %goto.to, %goto.round ]
   %total.now = phi i64 [ %total.next, %met ], [ %total.next, %stamp ], [ %total, %place ],
-                       [ %total, %loop.end ], [ %total, %move ]
+                       [ %total, %loop.end ], [ %total, %move ], [ %total, %begin ],
+                       [ %total, %enter ], [ %total, %go.on ], [ %total, %goto ],
+                       [ %total, %goto.round ]
   %depth.now = phi i64 [ %depth, %met ], [ %depth, %stamp ], [ %deeper, %place ],
-                       [ %shallower, %loop.end ], [ %depth, %move ]
+                       [ %shallower, %loop.end ], [ %depth, %move ], [ %depth, %begin ],
+                       [ %level, %enter ], [ %unless.depth, %go.on ], [ %depth, %goto ],
+                       [ %depth, %goto.round ]
   %i.next = add i64 %from, 1
   br label %launch
 out:
