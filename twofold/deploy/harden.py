@@ -46,6 +46,7 @@ _RULES: dict[str, Callable[[Any], bool]] = {
     "groups": _positive,
     "k": _count,
     "kernel": _all(_positive),
+    "low": _all(_count),
     "n": _count,
     "padding": _all(_all(_count)),
     "size": _count,

@@ -224,6 +224,9 @@ class _Parser:
             raise _error(expression, f"no op is called {name}")
         op = self.ops[name]
         given = {str(k.arg): _value(k.value) for k in expression.keywords}
+        for attribute, before in op.added.items():
+            if attribute not in given and len(given) + 1 == len(op.params):
+                given[attribute] = before(given)
         if sorted(given) != sorted(op.params):
             raise _error(expression, f"{name} has the attributes {op.params}; got {tuple(given)}")
         inputs = tuple(self._node(a) for a in expression.args)

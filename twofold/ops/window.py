@@ -112,6 +112,9 @@ class Fold(Op):
         return rounded(y.astype(held_dtype(out.dtype)), out.dtype)
 
 
+_NO_PADDING = {"low": lambda given: (0,) * len(given["kernel"])}
+
+
 class PoolMax(Op):
     """y[n, s, c] = the largest x[n, s stride + k dilation, c] over k; NaN if one is. The cotangent
     goes to the first largest one.
@@ -122,6 +125,7 @@ class PoolMax(Op):
 
     name = "pool_max"
     params = ("kernel", "stride", "dilation", "low")
+    added = _NO_PADDING
     kind = "pool_max"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
@@ -153,6 +157,7 @@ class PoolMaxInput(Op):
 
     name = "pool_max_input"
     params = ("kernel", "stride", "dilation", "low")
+    added = _NO_PADDING
     kind = "pool_max_input"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:
