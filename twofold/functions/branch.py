@@ -95,7 +95,7 @@ def cond(
     >>> y = cond(x.sum() > 0, lambda x: x * 2, lambda x: x.exp(), x)
     >>> y.sum().backward()
     >>> y, x.grad
-    (tensor([ 6., -2.], grad_fn=<PartBackward>), tensor([2., 2.]))
+    (tensor([ 6., -2.], grad_fn=<PartBackward0>), tensor([2., 2.]))
     """
     operands = inputs or (operands,)
     if isinstance(pred, bool):
