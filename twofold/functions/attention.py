@@ -57,3 +57,18 @@ def attention(
     stream = stretch(words + 3) if drop else ()
     y = op.attention(q, k, v, m, scale, causal, drop, stream)
     return wrap(mv.reshape(y, tuple(shape)))
+
+
+def cached_attention(
+    query: Tensor, key: Tensor, value: Tensor, start: Tensor, scale: float | None = None
+) -> Tensor:
+    """softmax(scale q k^T) v over what a cache holds so far: query i of (B, H, L, E) sees the keys
+    up to start + i of (B, G, S, E); G divides H, scale is 1 / sqrt(E) unless given.
+
+    `start` is an int64 scalar that is read at run time: no length is planned anew, and keys behind
+    the last that is seen cost nothing.
+    """
+    if scale is None:
+        scale = 1 / math.sqrt(query.shape[-1])
+    q, k, v, first = (x._node() for x in (query, key, value, start))
+    return wrap(op.cached_attention(q, k, v, first, scale))

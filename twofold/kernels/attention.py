@@ -42,12 +42,16 @@ Input = tuple[Array, Sequence[int]]
 @dataclass(frozen=True)
 class AttentionSpec:
     """The kernel of attention, or of its gradients. `mask` is the dtype of what is added to scores
-    (bool: which keys are seen), or None. `drops` says that weights are dropped at random."""
+    (bool: which keys are seen), or None. `drops` says that weights are dropped at random, `starts`
+    that query i sees the keys up to a number that is read plus i, `single` that each head has one
+    query (and nothing else is asked for)."""
 
     dtype: DType
     mask: DType | None
     backward: bool
     drops: bool
+    starts: bool = False
+    single: bool = False
 
 
 def is_readable(shape: Sequence[int], strides: Sequence[int], is_mask: bool) -> bool:
@@ -73,11 +77,12 @@ def schedule(
     inputs: Sequence[Input],
     mask: tuple[Input, Sequence[int], DType] | None,
     stream: Sequence[Array],
+    start: Array | None,
     out: Array,
     target: Target,
 ) -> list[Launch]:
     """The launch of attention (three `inputs`), or of its gradients (six). `shapes` are those of q,
-    k and v."""
+    k and v. With `start`, query i sees the keys up to this number plus i."""
     (b, h, length, e), (_, g, s, _), (*_, v) = shapes
     scale, causal, drop = attrs
     backward = len(inputs) > 3
@@ -87,9 +92,12 @@ def schedule(
     blocks = -(-length // block)
     e_wide, v_wide = (-(-n // lanes) * lanes for n in (e, v))
     keys_wide = -(-s // wide.rows) * wide.rows
+    single = length == 1 and not backward and mask is None and not stream
     items = b * g if backward else b * h * blocks
     scratch = block * e_wide + 2 * block
-    if backward:
+    if single:
+        scratch = -(-s // lanes) * lanes
+    elif backward:
         scratch += (
             block * (v_wide + e_wide) + 2 * BACKWARD_KEYS * block + keys_wide * (e_wide + v_wide)
         )
@@ -107,6 +115,9 @@ def schedule(
         (at, strides), extents, _ = mask
         mask_args = [at, *(0 if n == 1 else m for m, n in zip(strides, extents))]
         reads.append(at.buffer)
+    if start is not None:
+        mask_args.append(start)
+        reads.append(start.buffer)
     stream_args: list = []
     if stream:
         stream_args = [*stream, -(-s // 4), threshold(drop), _bits(1 / (1 - drop))]
@@ -121,7 +132,9 @@ def schedule(
     n_bytes = (prod(shapes[0]) + prod(shapes[1]) + prod(shapes[2])) * size * (1 + backward)
     return [
         Launch(
-            AttentionSpec(dtype, mask[2] if mask else None, backward, bool(stream)),
+            AttentionSpec(
+                dtype, mask[2] if mask else None, backward, bool(stream), start is not None, single
+            ),
             [*args, *mask_args, *stream_args],
             items=items,
             grain=items if flops < SMALL_FLOPS else 1,

@@ -16,7 +16,7 @@ E), (B, S, G, E) and (B, S, G, V): the order in which the products before and af
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -93,7 +93,7 @@ class _Attention(Op):
         the other."""
         n = len(inputs) - len(self.rest(inputs, attrs)[1])
         if any(batched[n:]):
-            return _one_by_one(self, inputs, batched, attrs, size)
+            return mv.one_by_one(self, inputs, batched, attrs, size)
         whole = []
         for x, is_batched in zip(inputs[:n], batched):
             if not is_batched:
@@ -105,13 +105,14 @@ class _Attention(Op):
         parts = _parts(flat, self.shapes(whole))
         return mv.concatenate([mv.reshape(p, (size, prod(p.shape) // size)) for p in parts], 1)
 
-    @staticmethod
-    def shapes(types: Sequence[Type | Node]) -> list[Shape]:
-        """The shapes of the results that lie one after the other."""
-        raise NotImplementedError
+    shapes: Callable[[Sequence[Type | Node]], list[Shape]]
+    """The shapes of the results that lie one after the other."""
 
     operands = 3
     """How many inputs there are before the mask."""
+
+    starts = False
+    """Whether the last input says how many keys are before the first query's own."""
 
     def rest(self, inputs: Sequence[Any], attrs: tuple) -> tuple[Sequence[Any], Sequence[Any]]:
         """The mask, if there is one, and the stream, if there is one."""
@@ -148,6 +149,38 @@ class Attention(_Attention):
         p, sums = _weights(arrays[:3], mask, attrs)
         p = p * _kept(stream, p.shape, attrs[2])
         return _joined([(p @ v).transpose(_HEADS_INSIDE), sums], out)
+
+
+class CachedAttention(_Attention):
+    """Attention whose query i sees the keys up to start + i; `start`, an int64 scalar, is the last
+    input. The others are not visited, so what a cache has not been given yet costs nothing."""
+
+    name = "cached_attention"
+    kind = "attention"
+    params = ("scale",)
+    shapes = staticmethod(_result_shapes)
+    starts = True
+
+    def rest(self, inputs: Sequence[Any], attrs: tuple) -> tuple[Sequence[Any], Sequence[Any]]:
+        return (), inputs[self.operands :]
+
+    def gradient(self, node: Node, g: Node) -> tuple[Node | None, ...]:
+        """As of attention with a mask."""
+        q, k, _, start = node.inputs
+        grid = (k.shape[2], q.shape[2])
+        key = mv.expand(mv.reshape(mv.iota(grid[0]), (grid[0], 1)), grid)
+        last = ew.add(mv.expand(mv.iota(grid[1]), grid), mv.expand(start, grid))
+        mask = mv.reshape(ew.le(key, last), (1, 1, *grid))
+        whole = make_node(ATTENTION, (*node.inputs[:3], mask), (node.attrs[0], False, 0.0))
+        return (*ATTENTION.gradient(whole, g)[:3], None)
+
+    def reference(
+        self, arrays: list[np.ndarray], types: list[Type], attrs: tuple, out: Type
+    ) -> np.ndarray:
+        q, k, v, start = arrays
+        mask = np.arange(k.shape[2])[:, None] <= start + np.arange(q.shape[2])
+        whole = [q, k, v, mask[None, None]]
+        return ATTENTION.reference(whole, types, (attrs[0], False, 0.0), out)
 
 
 class AttentionGradients(_Attention):
@@ -249,23 +282,6 @@ def _weights(
         return p, (top + np.log(total))[..., 0]
 
 
-def _one_by_one(
-    op: Op, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
-) -> Node:
-    """The op on each element of a batch."""
-    rows = []
-    for i in range(size):
-        own = []
-        for x, is_batched in zip(inputs, batched):
-            if is_batched:
-                bounds = ((i, 1, 1), *((0, n, 1) for n in x.shape[1:]))
-                x = mv.reshape(mv.slice_(x, bounds), x.shape[1:])
-            own.append(x)
-        flat = make_node(op, tuple(own), attrs)
-        rows.append(mv.reshape(flat, (1, *flat.shape)))
-    return mv.concatenate(rows, 0)
-
-
 def threshold(drop: float) -> int:
     """Weights whose 32 random bits are below this are dropped."""
     return round(drop * 2**32)
@@ -338,6 +354,7 @@ def _weight_nodes(s: Node, mask: Sequence[Node], causal: bool) -> Node:
 
 ATTENTION = register(Attention())
 ATTENTION_GRADIENTS = register(AttentionGradients())
+CACHED_ATTENTION = register(CachedAttention())
 
 
 def attention(
@@ -352,3 +369,9 @@ def attention(
     flat = make_node(ATTENTION, (*inputs, *stream), (scale, causal, drop))
     y = mv.permute(_parts(flat, _result_shapes(inputs))[0], _HEADS_INSIDE)
     return ew.cast(y, dtype)
+
+
+def cached_attention(q: Node, k: Node, v: Node, start: Node, scale: float) -> Node:
+    """y: (B, H, L, V) of queries that see the keys up to start + their number."""
+    flat = make_node(CACHED_ATTENTION, (q, k, v, start), (scale,))
+    return mv.permute(_parts(flat, _result_shapes((q, k, v)))[0], _HEADS_INSIDE)

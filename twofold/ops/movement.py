@@ -408,3 +408,20 @@ def concatenate(parts: Sequence[Node], axis: int) -> Node:
 def iota(n: int) -> Node:
     """0, 1, ..., n - 1 as int64."""
     return make_node(IOTA, (), (n,))
+
+
+def one_by_one(
+    op: Op, inputs: Sequence[Node], batched: Sequence[bool], attrs: tuple, size: int
+) -> Node:
+    """The op on each element of a batch."""
+    rows = []
+    for i in range(size):
+        own = []
+        for x, is_batched in zip(inputs, batched):
+            if is_batched:
+                bounds = ((i, 1, 1), *((0, n, 1) for n in x.shape[1:]))
+                x = reshape(slice_(x, bounds), x.shape[1:])
+            own.append(x)
+        flat = make_node(op, tuple(own), attrs)
+        rows.append(reshape(flat, (1, *flat.shape)))
+    return concatenate(rows, 0)
