@@ -3,7 +3,7 @@
 A captured training step gives each parameter a new value and lets go of the old one. Where the
 kernel that makes the new value reads the old one at the very same elements, and nothing reads the
 old one later, both may lie in one place: the step then touches a third less memory, and allocates
-none.
+none. A scatter into an old value (a token that is added to a cache) then needs no copy of it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..graph.node import Node
+from .launch import Launch
 from .partition import Member, Partition, identity, strip, template_reads
 
 if TYPE_CHECKING:
@@ -34,12 +35,30 @@ def overwrite(
             continue
         if root.dtype is not leaf.dtype or root.type.n_bytes != leaf.type.n_bytes:
             continue
-        if _is_pointwise(p, to, of) and _is_last(scheduler, to, of):
+        copy = _copied_start(scheduler, root, leaf)
+        if copy is not None or (_is_pointwise(p, to, of) and _is_last(scheduler, to, of)):
+            if copy is not None:
+                scheduler.launches.remove(copy)
             buffer = scheduler.buffers[to]
             buffer.kind, buffer.source = "alias", scheduler.buffers[of]
             taken |= {to, of}
             done.append((position, leaf))
     return done
+
+
+def _copied_start(scheduler: Scheduler, root: Node, leaf: Node) -> Launch | None:
+    """The launch that copies a leaf for a scatter to begin with, if nothing reads the leaf after
+    that."""
+    if root.structure.op.kind != "scatter" or strip(root.inputs[0]) is not leaf:
+        return None
+    p, launches = scheduler.partition, scheduler.launches
+    numbers = p.number(root), p.number(leaf)
+    new, old = (scheduler.buffers[n] for n in numbers if n is not None)
+    writers = [x for x in launches if any(b is new for b in x.writes)]
+    readers = [x for x in launches if any(b is old for b in x.reads)]
+    if not writers or writers[0].reads != (old,) or readers[-1] is not writers[0]:
+        return None
+    return writers[0]
 
 
 def _is_pointwise(p: Partition, to: int, of: int) -> bool:
