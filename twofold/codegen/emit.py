@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ..kernels.attention import AttentionSpec
+from ..kernels.blocks import BlocksSpec
 from ..kernels.compact import CompactSpec
 from ..kernels.conv import ConvSpec, TurnedWeightsSpec, WeightsSpec
 from ..kernels.conv_weight import CombineSpec, ConvWeightSpec
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from llvmlite import ir
 EMITTERS = {
     AttentionSpec: "attention.emit",
+    BlocksSpec: "blocks.emit",
     CombineSpec: "conv_weight.emit_combine",
     CompactSpec: "compact.emit",
     ConvSpec: "conv.emit",

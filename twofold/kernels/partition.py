@@ -217,6 +217,8 @@ def _is_readable(node: Node, x: Node, strides: tuple[int, ...]) -> bool:
     if node.structure.op.kind in ("attention", "attention_gradients"):
         is_mask = x in node.structure.op.rest(node.inputs, node.attrs)[0]
         return attention.is_readable(x.shape, strides, is_mask)
+    if node.structure.op.kind == "block_product":
+        return _is_dense(x.shape, strides, 1 if x is node.inputs[0] else 0)
     return x not in images(node) or convolve.is_readable(x.shape, strides)
 
 

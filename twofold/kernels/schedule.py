@@ -11,6 +11,7 @@ from ..machine import Target
 from ..ops.scan import accumulator
 from . import (
     attention,
+    blocks,
     call,
     compact,
     convolve,
@@ -427,7 +428,15 @@ def _attention(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) ->
         mask = masks[0], given.shape, given.dtype
     shapes = [x.shape for x in node.inputs[:3]]
     own, words = inputs[: op.operands], [x for x, _ in stream]
-    return attention.schedule(node.dtype, shapes, attrs, own, mask, words, out, s.target)
+    start = None
+    if op.starts:
+        start, attrs = words.pop(), (attrs[0], False, 0.0)
+    return attention.schedule(node.dtype, shapes, attrs, own, mask, words, start, out, s.target)
+
+
+def _block_product(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
+    shapes, kinds = [x.shape for x in node.inputs], [x.dtype for x in node.inputs]
+    return [blocks.schedule(shapes, kinds, inputs, node.attrs[0], out, s.threads)]
 
 
 def _call(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
@@ -443,6 +452,7 @@ CONVOLUTIONS = {
 TEMPLATES: dict[str, Template] = {
     "attention": _attention,
     "attention_gradients": _attention,
+    "block_product": _block_product,
     "call": _call,
     "searchsorted": _searchsorted,
     "compact": _compact,

@@ -102,6 +102,7 @@ from .module import (
     register_module_full_backward_pre_hook,
 )
 from .normalization import CrossMapLRN2d, GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
+from .packed import PackedEmbedding, PackedLinear
 from .padding import (
     CircularPad1d,
     CircularPad2d,
@@ -170,7 +171,8 @@ __all__ = """
     LocalResponseNorm LogSigmoid LogSoftmax MSELoss MarginRankingLoss MaxPool1d
     MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d Mish Module ModuleDict ModuleList
     MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss MultiheadAttention NLLLoss
-    NLLLoss2d PReLU PairwiseDistance ParameterDict ParameterList PixelShuffle PixelUnshuffle
+    NLLLoss2d PReLU PackedEmbedding PackedLinear PairwiseDistance ParameterDict ParameterList
+    PixelShuffle PixelUnshuffle
     PoissonNLLLoss RMSNorm RNN RNNBase RNNCell RNNCellBase RReLU ReLU ReLU6 ReflectionPad1d
     ReflectionPad2d ReflectionPad3d ReplicationPad1d ReplicationPad2d ReplicationPad3d SELU
     Sequential SiLU Sigmoid SmoothL1Loss SoftMarginLoss Softmax Softmax2d Softmin Softplus
