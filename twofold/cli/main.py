@@ -1,4 +1,5 @@
-"""`twofold`: train a net on digits, read digits with it, time models, look at the machine."""
+"""`twofold`: train a net on digits, read digits with it, continue texts, time models, look at the
+machine."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ COMMANDS = {
     "train": ("twofold.cli.train", "train a net on data"),
     "predict": ("twofold.cli.predict", "read pictures of digits with a trained net"),
     "export": ("twofold.cli.export", "write a saved program as machine code with a C header"),
+    "generate": ("twofold.cli.generate", "continue a text by a language model"),
     "time": ("twofold.cli.time", "time a model's forward and backward pass"),
     "doctor": ("twofold.cli.doctor", "tell what the machine offers, and test that all works"),
 }

@@ -1,5 +1,5 @@
 """Image classifiers, with the keys and shapes of torchvision's state_dicts, so that its weight
-files load.
+files load; language models from GGUF files (`models.language`).
 
 >>> import twofold as tf
 >>> model = tf.models.mobilenet_v2(num_classes=10).eval()
@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import nn
 from ..errors import explain_missing
+from . import language
 from .alexnet import AlexNet, alexnet
 from .convnext import ConvNeXt, convnext_base, convnext_large, convnext_small, convnext_tiny
 from .densenet import DenseNet, densenet121, densenet161, densenet169, densenet201
@@ -31,6 +32,7 @@ from .efficientnet import (
 )
 from .googlenet import GoogLeNet, GoogLeNetOutputs, googlenet
 from .inception import Inception3, InceptionOutputs, inception_v3
+from .llama import Llama, LlamaSizes
 from .mobilenet import (
     MobileNetV2,
     MobileNetV3,
