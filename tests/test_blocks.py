@@ -107,6 +107,13 @@ def test_batches_and_saving() -> None:
     assert layer.codes.nbytes == 64 * 64 // 2  # two strips of 32 columns
 
 
+def test_a_bias_is_added() -> None:
+    linear = tf.nn.Linear(64, 40)
+    x = tf.randn(3, 64)
+    packed = tf.nn.PackedLinear.from_linear(linear)
+    np.testing.assert_allclose(packed(x).detach().numpy(), linear(x).detach().numpy(), atol=1e-5)
+
+
 def test_refused() -> None:
     with pytest.raises(ValueError, match="whole blocks of 32"):
         tf.nn.PackedLinear.from_array(np.zeros((4, 40), np.float32), bits=4)

@@ -167,7 +167,6 @@ class Generator:
 
     >>> import twofold as tf
     >>> sizes = LlamaSizes(n_tokens=50, n_layers=2, n=32, n_heads=4, n_shared_heads=2, n_hidden=48)
-    >>> tf.manual_seed(0)
     >>> generator = Generator(Llama(sizes), 32)
     >>> len(list(generator.tokens([3, 1, 4], most=5)))
     5

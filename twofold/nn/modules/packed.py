@@ -15,6 +15,7 @@ from ...creation import from_numpy
 from ...functions.blocks import block_linear, block_rows
 from ...ops.blocks import HALF_BYTE_ZERO, WIDE
 from ...tensor import Tensor
+from ..parameter import Parameter
 from .linear import Linear
 from .module import Module
 
@@ -130,7 +131,11 @@ class PackedLinear(_Packed):
     (PackedLinear(3, 64, bits=4), True)
     """
 
-    bias: Tensor | None = None
+    bias: Parameter | None
+
+    def __init__(self, n: int, k: int, parts: list[np.ndarray]) -> None:
+        super().__init__(n, k, parts)
+        self.register_parameter("bias", None)
 
     @classmethod
     def from_linear(cls, layer: Linear, bits: int = 32) -> PackedLinear:
