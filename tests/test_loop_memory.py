@@ -148,3 +148,42 @@ def test_an_update_in_place_beside_its_sum() -> None:
         x = x * np.float32(0.5) + 1
         np.testing.assert_allclose(after.item(), x.astype(np.float64).sum(), rtol=1e-4)
         np.testing.assert_allclose(p.numpy(), x, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("columns", [1040, 1531])
+def test_rows_whose_last_walk_is_late(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long inputs are normalised row by row to the bits of short ones, on some threads; and values
+    beside a row's results are its own."""
+    n = machine.target_for("host").l3_bytes // (8 * columns) + 3
+    x, w, seen = _array((n, columns)), tf.tensor(_array((columns,))), _specs(monkeypatch)
+    few = [0, 1, n // 2, n - 1]
+
+    def shares(t: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        apart = t - t.mean(1, keepdim=True)
+        total = (apart * apart).sum(1, keepdim=True)
+        result = apart / total * w
+        del apart
+        tf.eval(result, total)
+        return result.numpy(), total.numpy()
+
+    for threads in (1, 2, 3):
+        with config.override(threads=threads):
+            large = shares(tf.tensor(x))
+            assert seen[-1][0].late
+            small = shares(tf.tensor(x[few]))
+            assert not seen[-1][0].late
+            np.testing.assert_array_equal(large[0][few], small[0])
+            np.testing.assert_array_equal(large[1][few], small[1])
+    exact = x.astype(np.float64) - x.mean(1, keepdims=True, dtype=np.float64)
+    exact *= w.numpy() / (exact * exact).sum(1, keepdims=True)
+    np.testing.assert_allclose(large[0], exact, rtol=1e-4, atol=1e-7)
+
+
+def test_nan_reaches_the_largest_and_the_least() -> None:
+    x = _array((5, 300))
+    x[1, 7], x[2, 299], x[3, 0] = np.nan, -np.nan, np.nan
+    for t, axis in ((tf.tensor(x), 1), (tf.tensor(np.ascontiguousarray(x.T)), 0)):
+        for got, want in ((t.max(axis), x.max(1)), (t.min(axis), x.min(1))):
+            np.testing.assert_array_equal(got.values.numpy(), want)
+    pair = tf.maximum(tf.tensor(x), tf.tensor(x[::-1].copy())).numpy()
+    np.testing.assert_array_equal(pair, np.maximum(x, x[::-1]))

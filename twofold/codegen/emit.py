@@ -31,7 +31,7 @@ EMITTERS = {
     CompactSpec: "compact.emit",
     ConvSpec: "conv.emit",
     ConvWeightSpec: "conv_weight.emit",
-    LoopKernel: "loops.emit",
+    LoopKernel: "rows.emit",
     MatmulSpec: "matmul.emit",
     MatvecSpec: "matvec.emit",
     PoolMaxInputSpec: "pool.emit",

@@ -9,7 +9,8 @@ from llvmlite import ir
 from .. import dtypes
 from ..abi import ALIGNMENT
 from ..dtypes import DType
-from ..kernels.loops import DEAR, LANES, TURN_LANES, LoopKernel, Reduce, Store
+from ..kernels.loop_transform import exprs, written
+from ..kernels.loops import DEAR, LANES, TURN_LANES, LoopKernel, Reduce, Stage, Store
 from ..machine import Target
 from ..ops.scalar import Expr, postorder
 from . import tiles
@@ -17,14 +18,13 @@ from .build import (
     I8,
     POINTER,
     Words,
+    first_lanes,
     i64,
     iota,
-    kernel_function,
     loop,
     note_error,
     prefetch,
     splat,
-    stream_fence,
 )
 from .reduce import Reducer
 from .scalar import ExprEmitter, emit_const, emit_operation, llvm_type, load, memory_type, store
@@ -36,16 +36,8 @@ BYTES_AHEAD = 512
 """How far ahead a walk along vector lanes does."""
 
 
-def emit(kernel: LoopKernel, target: Target) -> ir.Module:
-    """The module of a loop kernel."""
-    module, function, builder = kernel_function()
-    bases, args, begin, end, worker = function.args
-    emitter = LoopEmitter(kernel, target, builder, Words(builder, bases, args), worker)
-    loop(builder, begin, end, i64(1), [], emitter.item, "item")
-    if kernel.streamed:
-        stream_fence(builder, target)
-    builder.ret_void()
-    return module
+RowStep = Callable[[int, "ir.Value | None", list[ir.Value]], list[ir.Value]]
+"""A walk's work on lanes (their number, a mask), from partial results to partial results."""
 
 
 class LoopEmitter:
@@ -90,6 +82,10 @@ class LoopEmitter:
         self.tiles = {i: tiles.tile(self.builder, kernel.operands[i]) for i in kernel.turned}
         self.tile_start: tuple[ir.Value, ir.Value] | None = None
 
+    def items(self, begin: ir.Value, end: ir.Value) -> None:
+        """The work items in order."""
+        loop(self.builder, begin, end, i64(1), [], self.item, "item")
+
     def points(self, index: Sequence[ir.Value], lanes: int, mask: ir.Value | None) -> None:
         """All stages for `lanes` points from `index` on along the last outer axis."""
         self.index[: len(index)] = index
@@ -108,8 +104,8 @@ class LoopEmitter:
 
     def are_written(self, skip: int) -> list[bool]:
         """Of each operand that `rows` gives, whether it is written."""
-        written = {t.access.operand for stage in self.kernel.stages for t in stage.stores}
-        return [i in written for i in self._in_rows(skip)]
+        results = written(self.kernel)
+        return [i in results for i in self._in_rows(skip)]
 
     def _in_rows(self, skip: int) -> list[int]:
         return [i for i, s in self._accesses().items() if i != skip and s[self.lane_axis] == 1]
@@ -119,26 +115,19 @@ class LoopEmitter:
         for stage in self.kernel.stages:
             for t in stage.stores:
                 found[t.access.operand] = t.access.strides
-        for e in postorder(*self._roots()):
+        for e in postorder(*exprs(self.kernel)):
             if e.op == "load":
                 found[e.attr.operand] = e.attr.strides
         return found
 
     def _checks(self) -> bool:
         """Whether the kernel may meet a bad value."""
-        return any(e.op == "checked" for e in postorder(*self._roots()))
-
-    def _roots(self) -> list[Expr]:
-        roots = []
-        for stage in self.kernel.stages:
-            roots += [r.value for r in stage.reductions] + [t.value for t in stage.stores]
-            roots += [t.guard for t in stage.stores if t.guard is not None]
-        return roots
+        return any(e.op == "checked" for e in postorder(*exprs(self.kernel)))
 
     def _dependence(self) -> dict[Expr, frozenset[int]]:
         """The axes that each expression varies along; -1 stands for results of reductions."""
         found: dict[Expr, frozenset[int]] = {}
-        for e in postorder(*self._roots()):
+        for e in postorder(*exprs(self.kernel)):
             own: set[int] = set()
             if e.op == "load":
                 own = {a for a, s in enumerate(e.attr.strides) if s != 0}
@@ -340,33 +329,40 @@ class LoopEmitter:
                 for t in stage.stores:
                     self._store(emitter, t, 1, None)
                 continue
-            lanes = LANES
-            start = self._flatten([self.reducer.identity(r, lanes) for r in stage.reductions])
+            self._walk(k, stage)
 
-            def step(accs: list[ir.Value], stage=stage) -> list[ir.Value]:
-                return self._walk_row(stage.reductions, stage.stores, accs)
+    def _walk(self, k: int, stage: Stage) -> None:
+        """A walk along the row, and its results."""
+        start = self._flatten([self.reducer.identity(r, LANES) for r in stage.reductions])
+        axes = list(range(self.kernel.n_outer, len(self.extents) - 1))
+        final = self._nest(axes, start, lambda accs: self._walk_row(stage, accs))
+        self._finish(k, stage.reductions, final, LANES)
 
-            axes = list(range(self.kernel.n_outer, len(self.extents) - 1))
-            final = self._nest(axes, start, step)
-            self._finish(k, stage.reductions, final, lanes)
-
-    def _walk_row(
-        self, reductions: Sequence[Reduce], stores: Sequence[Store], accs: list[ir.Value]
-    ) -> list[ir.Value]:
-        b, axis = self.builder, self.lane_axis
-        low, high = self._bounds(axis)
-        count = b.sub(high, low)
-        lanes = LANES
-        whole = b.add(low, b.mul(b.udiv(count, i64(lanes)), i64(lanes)))
-        roots = [r.value for r in reductions] + [t.value for t in stores]
-        still = self._still(roots)
+    def _row_step(self, stage: Stage, still: Sequence[tuple[Expr, ir.Value]]) -> RowStep:
+        """What a walk does to some lanes at the present point."""
+        roots = [r.value for r in stage.reductions] + [t.value for t in stage.stores]
 
         def step(lanes: int, mask: ir.Value | None, accs: list[ir.Value]) -> list[ir.Value]:
-            emitter = self._emitter(lanes, mask, roots, {e: splat(b, v, lanes) for e, v in still})
-            new = self._reduce_all(reductions, emitter, accs, lanes, mask)
-            for t in stores:
+            known = {e: splat(self.builder, v, lanes) for e, v in still}
+            emitter = self._emitter(lanes, mask, roots, known)
+            new = self._reduce_all(stage.reductions, emitter, accs, lanes, mask)
+            for t in stage.stores:
                 self._store(emitter, t, lanes, mask)
             return new
+
+        return step
+
+    def _walk_row(self, stage: Stage, accs: list[ir.Value]) -> list[ir.Value]:
+        roots = [r.value for r in stage.reductions] + [t.value for t in stage.stores]
+        step = self._row_step(stage, self._still(roots))
+        return self._vectors(*self._bounds(self.lane_axis), step, accs)
+
+    def _vectors(
+        self, low: ir.Value, high: ir.Value, step: RowStep, accs: list[ir.Value]
+    ) -> list[ir.Value]:
+        """A step for the whole vectors from `low` on, and one for the lanes that are left over."""
+        b, axis, lanes = self.builder, self.lane_axis, LANES
+        whole = b.add(low, b.mul(b.udiv(b.sub(high, low), i64(lanes)), i64(lanes)))
 
         def main(i: ir.Value, accs: list[ir.Value]) -> list[ir.Value]:
             self.index[axis] = i
@@ -374,8 +370,7 @@ class LoopEmitter:
 
         def tail(i: ir.Value, accs: list[ir.Value]) -> list[ir.Value]:
             self.index[axis] = i
-            lane = b.add(splat(b, i, lanes), iota(lanes))
-            return step(lanes, b.icmp_signed("<", lane, splat(b, high, lanes)), accs)
+            return step(lanes, first_lanes(b, b.sub(high, i), lanes), accs)
 
         accs = loop(b, low, whole, i64(lanes), accs, main, "main")
         return loop(b, whole, high, i64(lanes), accs, tail, "tail")

@@ -341,16 +341,16 @@ def _float_operation(op: str, v: list[Vec]) -> Vec:
 
 
 def _minimum(a: Vec, b: Vec) -> Vec:
-    """The lesser, the first of equals, NaN if either is: one instruction with a constant second."""
+    """The lesser, the first of equals, NaN if either is: one instruction with a constant second,
+    else one and one that need not wait for `a`."""
     least = (b < a).select(b, a)
-    return least if _is_number(b) else b.is_nan().select(b, least)
+    return least if _is_number(b) else b.is_nan().select(math.nan, least)
 
 
 def _maximum(a: Vec, b: Vec) -> Vec:
-    """The greater, the first of equals, NaN if either is: one instruction with a constant
-    second."""
+    """The greater, as `_minimum`."""
     greatest = (b > a).select(b, a)
-    return greatest if _is_number(b) else b.is_nan().select(b, greatest)
+    return greatest if _is_number(b) else b.is_nan().select(math.nan, greatest)
 
 
 _FLOAT: dict[str, Callable[..., Vec]] = {
@@ -511,8 +511,8 @@ class ExprEmitter:
         """The register value of `root`."""
         if root in self.values:
             return self.values[root]
-        for expr in postorder(root):
-            if expr in self.values:
+        for expr in postorder(root, known=self.values):
+            if expr in self.values:  # a guarded load has asked for it
                 continue
             if expr.op == "const":
                 value = emit_const(expr.attr, expr.dtype, self.lanes)

@@ -13,8 +13,11 @@ from ..ops import scalar
 from ..ops.scalar import Expr, postorder
 from .affine import contiguous
 from .launch import Array, Scratch
-from .loop_transform import exprs, lane_axis
-from .loops import DEAR, Access, LoopKernel, Reduce, Stage, Store
+from .loop_transform import exprs, lane_axis, roots_of, varying, written
+from .loops import CHUNK, DEAR, Access, LoopKernel, Reduce, Stage, Store
+
+LATE_LEAST = 1024
+"""Elements of a row from which on its last walk may be put off."""
 
 Operand = tuple[Array | Scratch, tuple[int, ...]]
 
@@ -30,7 +33,7 @@ def turn(kernel: LoopKernel, extents: tuple[int, ...], arrays: Sequence[Operand]
     lane = kernel.n_outer - 1
     if kernel.n_inner or kernel.vector != "outer" or extents[lane] < TURN_LEAST:
         return kernel
-    barred = {t.access.operand for s in kernel.stages for t in s.stores}
+    barred = written(kernel)
     for e in postorder(*exprs(kernel)):
         if e.op == "load" and (e.args or e.attr.displaced):
             barred.add(e.attr.operand)
@@ -91,12 +94,12 @@ def keep_dear(
     for first in range(len(stages)):
         if not stages[first].over_inner:
             continue
-        there = _dear_below(_roots(stages[first]), lane_axis(kernel, len(extents)))
+        there = _dear_below(roots_of(stages[first]), lane_axis(kernel, len(extents)))
         kept: dict[Expr, Expr] = {}
         for later in range(first + 1, len(stages)):
             if not stages[later].over_inner:
                 continue
-            for e in _largest(_roots(stages[later]), there):
+            for e in _largest(roots_of(stages[later]), there):
                 n_bytes = prod(inner) * e.dtype.itemsize
                 if e not in kept and n_bytes <= room:
                     room -= n_bytes
@@ -117,20 +120,13 @@ def keep_dear(
     return changed, arrays
 
 
-def _roots(stage: Stage) -> list[Expr]:
-    roots = [r.value for r in stage.reductions] + [t.value for t in stage.stores]
-    return roots + [t.guard for t in stage.stores if t.guard is not None]
-
-
 def _dear_below(roots: Sequence[Expr], lane: int) -> set[Expr]:
     """The parts of `roots` that hold a dear operation and vary along the lanes."""
-    dear: dict[Expr, bool] = {}
-    varies: dict[Expr, bool] = {}
+    varies, dear = varying(roots, lane), set[Expr]()
     for e in postorder(*roots):
-        own = (e.op == "load" and e.attr.strides[lane] != 0) or (e.op == "index" and e.attr == lane)
-        varies[e] = own or any(varies[a] for a in e.args)
-        dear[e] = e.op in DEAR or any(dear[a] for a in e.args)
-    return {e for e in dear if dear[e] and varies[e]}
+        if e.op in DEAR or any(a in dear for a in e.args):
+            dear.add(e)
+    return dear & varies
 
 
 def _largest(roots: Sequence[Expr], wanted: set[Expr]) -> list[Expr]:
@@ -194,7 +190,7 @@ def ahead(
         return "lanes", 0
     walks = []
     for k, stage in enumerate(kernel.stages):
-        loads = {e.attr.operand for e in postorder(*_roots(stage)) if e.op == "load"}
+        loads = {e.attr.operand for e in postorder(*roots_of(stage)) if e.op == "load"}
         if stage.over_inner and loads - set(kernel.scratch):
             walks.append(k)
     if kernel.vector == "outer":
@@ -203,3 +199,18 @@ def ahead(
     if len(walks) == 1:
         return "lanes", walks[0]
     return ("row", walks[-1]) if walks and row <= KEPT_BYTES else ("", 0)
+
+
+def may_be_late(kernel: LoopKernel, extents: tuple[int, ...], n_bytes: int, target: Target) -> bool:
+    """Whether the last walk of each row is done block by block amid the walk before it of the next
+    row, which meanwhile asks for the row after that: so writing, reading and computing overlap.
+
+    Not where an earlier walk writes: its stores, and those past the caches, would wait for one
+    another.
+    """
+    is_row = kernel.vector == "inner" and not kernel.split and kernel.n_inner == 1
+    if not is_row or n_bytes < target.l3_bytes or not LATE_LEAST <= extents[-1] <= CHUNK:
+        return False
+    *others, last = [stage for stage in kernel.stages if stage.over_inner]
+    writes_early = any(stage.stores for stage in others)
+    return bool(others and last.stores and not last.reductions and not writes_early)

@@ -17,8 +17,8 @@ from ..ops import scalar
 from ..ops.scalar import Expr, postorder
 from .affine import contiguous
 from .launch import Array, Buffer, Launch, Scratch
-from .loop_memory import Operand, ahead, keep_dear, streamed, turn
-from .loop_transform import exprs, lane_axis, transform
+from .loop_memory import Operand, ahead, keep_dear, may_be_late, streamed, turn
+from .loop_transform import exprs, lane_axis, transform, written
 from .loops import (
     TURN_LANES,
     TURN_ROWS,
@@ -271,10 +271,11 @@ def _launch(
         kernel,
         streamed=streamed(kernel, extents, arrays, size, n_bytes, target),
         ahead=ahead(kernel, extents, n_bytes, target),
+        late=may_be_late(kernel, extents, n_bytes, target),
     )
     small = n_bytes < SMALL_BYTES and n_points * ops < 64 * 1024
     grain = items if small or threads == 1 else max(1, -(-items // (threads * 4)))
-    written = {t.access.operand for s in kernel.stages for t in s.stores}
+    results = written(kernel)
     args: list = [a for a, _ in arrays]
     args += [*extents, *strides, size, block, *words]
     buffers = {i: a.buffer for i, (a, _) in enumerate(arrays) if isinstance(a, Array)}
@@ -283,8 +284,8 @@ def _launch(
         args=args,
         items=items,
         grain=grain,
-        reads=tuple(b for i, b in buffers.items() if i not in written),
-        writes=tuple(b for i, b in buffers.items() if i in written),
+        reads=tuple(b for i, b in buffers.items() if i not in results),
+        writes=tuple(b for i, b in buffers.items() if i in results),
         flops=ops * n_points,
         n_bytes=n_bytes,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..ops import scalar
@@ -17,14 +17,13 @@ def lane_axis(kernel: LoopKernel, n_axes: int) -> int:
 
 def exprs(kernel: LoopKernel) -> list[Expr]:
     """Every expression of a kernel."""
-    roots = []
-    for stage in kernel.stages:
-        roots += [r.value for r in stage.reductions]
-        for store in stage.stores:
-            roots.append(store.value)
-            if store.guard is not None:
-                roots.append(store.guard)
-    return roots
+    return [e for stage in kernel.stages for e in roots_of(stage)]
+
+
+def roots_of(stage: Stage) -> list[Expr]:
+    """Every expression of a stage."""
+    roots = [r.value for r in stage.reductions] + [t.value for t in stage.stores]
+    return roots + [t.guard for t in stage.stores if t.guard is not None]
 
 
 def transform(
@@ -57,3 +56,18 @@ def transform(
         for stage in kernel.stages
     )
     return replace(kernel, stages=stages)
+
+
+def varying(roots: Sequence[Expr], lane: int) -> set[Expr]:
+    """The parts of `roots` that vary along axis `lane`."""
+    found: set[Expr] = set()
+    for e in postorder(*roots):
+        own = (e.op == "load" and e.attr.strides[lane] != 0) or (e.op == "index" and e.attr == lane)
+        if own or any(a in found for a in e.args):
+            found.add(e)
+    return found
+
+
+def written(kernel: LoopKernel) -> set[int]:
+    """The operands that a kernel writes."""
+    return {t.access.operand for stage in kernel.stages for t in stage.stores}

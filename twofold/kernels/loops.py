@@ -124,6 +124,7 @@ class LoopKernel:
     scratch: tuple[int, ...] = ()  # operands that are a thread's own, written before they are read
     run: int = 0  # how many of the last inner axes are neighbours (see `ops.reduce.order_of`)
     ahead: tuple[str, int] = ("", 0)  # what is fetched before its turn (see `loop_memory.ahead`)
+    late: bool = False  # whether a row's last walk is put off (see `loop_memory.may_be_late`)
 
 
 RUN = 512

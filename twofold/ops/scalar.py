@@ -11,7 +11,7 @@ Leaves: `const`, `operand` (an input of the body), and, once a body stands in a 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from .. import dtypes
@@ -210,8 +210,9 @@ def substitute(root: Expr, leaf: Callable[[Expr], Expr | None]) -> Expr:
     return done[root]
 
 
-def postorder(*roots: Expr) -> list[Expr]:
-    """Every expression below `roots` once, arguments before their users."""
+def postorder(*roots: Expr, known: Container[Expr] = ()) -> list[Expr]:
+    """Every expression below `roots` once, arguments before their users; those `known`, and what is
+    below them alone, are left out."""
     order: list[Expr] = []
     seen: set[Expr] = set()
     stack: list[Expr | None] = [*reversed(roots)]
@@ -219,7 +220,7 @@ def postorder(*roots: Expr) -> list[Expr]:
         expr = stack.pop()
         if expr is None:  # all arguments of the one below are in order
             order.append(stack.pop())  # type: ignore[arg-type]
-        elif expr not in seen:
+        elif expr not in seen and expr not in known:
             seen.add(expr)
             if expr.args:
                 stack.append(expr)
