@@ -86,7 +86,9 @@ def test_dear_values_are_kept(shape: tuple[int, ...], monkeypatch: pytest.Monkey
         np.testing.assert_allclose(got, tf.tensor(x).softmax(-1).numpy(), rtol=2e-6)
 
 
-@pytest.mark.parametrize("shape", [(100, 5), (1000, 100), (33, 128), (600, 515), (7, 2000)])
+@pytest.mark.parametrize(
+    "shape", [(100, 5), (1000, 100), (33, 128), (600, 515), (7, 2000), (9, 4201)]
+)
 def test_sums_of_columns(shape: tuple[int, ...]) -> None:
     x = _array(shape)
     exact = x.astype(np.float64).sum(0)

@@ -31,6 +31,9 @@ from .loops import (
     joined,
 )
 
+WIDEST = 256
+"""The most elements along the lanes that a work item reduces side by side."""
+
 SMALL_BYTES = 32 << 10
 """Kernels that touch fewer bytes run on one thread."""
 
@@ -294,7 +297,7 @@ def _launch(
 def _block(last: int, prefix: int, kernel: LoopKernel, n_points: int, threads: int) -> int:
     """Elements of the last outer axis in one work item."""
     if kernel.n_inner:
-        wide = next((w for w in (128, 64) if prefix * last >= w * threads * 4), 32)
+        wide = next((w for w in (WIDEST, 128, 64) if prefix * last >= w * threads * 4), 32)
         return min(wide, max(1, last))
     if last <= 4096 or prefix >= threads * 8:
         return max(1, min(last, 16384))
