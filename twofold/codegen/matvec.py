@@ -14,8 +14,8 @@ from .product import ProductEmitter
 from .scalar import emit_const, emit_operation, load, load_as, store
 from .transpose import turn
 
-BYTES_AHEAD = {"along": 8192, "across": 512}
-"""How far ahead memory is asked for: in a strip, and in each row of a square."""
+ROWS_AHEAD, BYTES_AHEAD = 64, 512
+"""How far ahead memory is asked for: down a strip, and in each row of a square."""
 
 
 def emit(spec: MatvecSpec, target: Target) -> ir.Module:
@@ -110,18 +110,17 @@ class _Emitter(ProductEmitter):
         b, w, lanes = self.builder, self.w, self.lanes
         zero = emit_const(0, self.spec.sums, lanes)
         n_rows = len(rows)
-        most = self.target.vector_registers // 2 // n_rows
+        most = min(self.spec.vectors, self.target.vector_registers // 2 // n_rows)
 
         def strip(first: ir.Value, vectors: int, mask: ir.Value | None) -> None:
             start = self._from(b_at, first)
             n_bytes = vectors * lanes * self.spec.dtype.itemsize
-            ahead = i64(max(4, BYTES_AHEAD["along"] // n_bytes))
 
             def step(k: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
                 at = self._from(start, b.mul(k, w["b_k"]))
-                later = self._from(start, b.mul(b.add(k, ahead), w["b_k"]))
+                later = self._from(start, b.mul(b.add(k, i64(ROWS_AHEAD)), w["b_k"]))
                 for line in range(0, n_bytes, 64):
-                    prefetch(b, b.gep(later, [i64(line)], source_etype=I8))
+                    prefetch(b, b.gep(later, [i64(line)], source_etype=I8), 2)
                 entries = [self._entry(row, k) for row in rows]
                 new = []
                 for j in range(vectors):
@@ -162,7 +161,7 @@ class _Emitter(ProductEmitter):
         zero = emit_const(0, self.spec.sums, lanes)
         whole = b.mul(b.udiv(w["k"], i64(lanes)), i64(lanes))
         last = b.sub(width, i64(1))
-        distance = i64(BYTES_AHEAD["across"] // self.spec.dtype.itemsize)
+        distance = i64(BYTES_AHEAD // self.spec.dtype.itemsize)
         jump = b.sub(b.mul(w["b_column"], i64(lanes)), w["k"])
 
         def group(first: ir.Value, _: list[ir.Value]) -> None:

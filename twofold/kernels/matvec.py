@@ -31,13 +31,15 @@ SMALL_BYTES = 128 << 10
 @dataclass(frozen=True)
 class MatvecSpec:
     """C = A B, A and C of at most `rows` rows. `b` says which elements of B are adjacent: "along"
-    (a row's) or "across" (a column's). `direct` and `finish` are as in `MatmulSpec`."""
+    (a row's) or "across" (a column's). `vectors` of B are read side by side where they are "along".
+    `direct` and `finish` are as in `MatmulSpec`."""
 
     dtype: DType
     sums: DType
     rows: int
     b: str
     direct: bool
+    vectors: int = 0
     finish: LoopKernel | None = None
 
 
@@ -56,9 +58,12 @@ def launch(product: Product, target: Target, threads: int) -> Launch:
     items = copies * strips
     rows = next(h for h in HEIGHTS if h >= m)
     mode = "along" if b_column == 1 else "across"
-    is_small = copies * k * n * product.dtype.itemsize < SMALL_BYTES
+    n_bytes = k * n * product.dtype.itemsize
+    # Memory gives a kilobyte of a row faster than half of it, the caches the half.
+    side_by_side = 0 if mode == "across" else 16 if n_bytes > target.l3_bytes else 8
+    is_small = copies * n_bytes < SMALL_BYTES
     return product.launch(
-        MatvecSpec(product.dtype, product.sums, rows, mode, product.c is not None),
+        MatvecSpec(product.dtype, product.sums, rows, mode, product.c is not None, side_by_side),
         scratch=rows * (strip * lanes + k),
         row=strip * lanes,
         words=(strip * lanes, strips),
