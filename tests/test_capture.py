@@ -417,3 +417,53 @@ def test_a_compiled_function_within_vmap_is_run_as_it_is() -> None:
     x = tf.arange(6.0).reshape(3, 2)
     for _ in range(4):
         assert tf.vmap(double)(x).tolist() == (x * 2 + 1).tolist()
+
+
+def test_a_bad_class_leaves_the_weights_as_they_were() -> None:
+    """What a step writes in place it writes after all that can go wrong in it."""
+    tf.manual_seed(0)
+    net = tf.nn.Sequential(tf.nn.Linear(6, 300), tf.nn.ReLU(), tf.nn.Linear(300, 5))
+    optimizer = tf.optim.Adam(net.parameters(), lr=0.1)
+
+    @tf.compile
+    def step(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        optimizer.zero_grad()
+        loss = tf.nn.functional.cross_entropy(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    x = tf.randn(4, 6)
+    for _ in range(4):
+        step(x, tf.tensor([0, 1, 2, 3]))
+    assert _settled(step)
+    state = [s[k] for s in optimizer.state.values() for k in ("exp_avg", "exp_avg_sq")]
+    before = [t.detach().numpy().copy() for t in (*net.parameters(), *state)]
+    with pytest.raises(IndexError):
+        step(x, tf.tensor([0, 1, 5, 3]))
+    for old, t in zip(before, (*net.parameters(), *state), strict=True):
+        np.testing.assert_array_equal(old, t.detach().numpy())
+
+
+def test_values_asked_for_before_a_step_writes_in_place_are_the_old_ones() -> None:
+    """Copies that have not run yet; views see the new values."""
+    net = tf.nn.Linear(3, 4)
+    optimizer = tf.optim.SGD(net.parameters(), lr=0.5)
+
+    @tf.compile
+    def step(x: tf.Tensor) -> None:
+        optimizer.zero_grad()
+        net(x).sum().backward()
+        optimizer.step()
+
+    x = tf.ones(2, 3)
+    for _ in range(4):
+        step(x)
+    assert _settled(step)
+    for _ in range(3):
+        weight = net.weight.detach().numpy().copy()
+        view = net.weight.detach()[:2]
+        copy = net.weight.detach()[:2] + 0
+        step(x)
+        np.testing.assert_array_equal(copy.numpy(), weight[:2])
+        np.testing.assert_array_equal(view.numpy(), weight[:2] - 1)

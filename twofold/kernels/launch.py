@@ -87,6 +87,8 @@ class Launch:
 
     `args` become the words that the ABI describes: two for an `Array`, three for a `Scratch`, one
     for an int. `reads` and `writes` order launches; a buffer that is both is updated in place.
+    `checks` says that a bad value may first be met here, after which no launch of a later phase
+    runs.
     """
 
     spec: Any
@@ -102,6 +104,7 @@ class Launch:
     begins: Rounds | None = None
     ends: Rounds | None = None
     jump: Jump | None = None
+    checks: bool = False
 
     @property
     def directs(self) -> bool:

@@ -131,23 +131,26 @@ def _root(buffer: Buffer) -> Buffer:
 
 def _phases(launches: Sequence[Launch]) -> list[int]:
     """The phase of each launch: a new one begins where a launch touches what another wrote in the
-    current phase, or writes what another read."""
+    current phase, or writes what another read, or writes over a leaf while another may yet find
+    that the run cannot go on."""
     phases: list[int] = []
-    phase = 0
+    phase, checks = 0, False
     written: set[int] = set()
     read: set[int] = set()
     for launch in launches:
         reads = {id(_root(b)) for b in launch.reads}
         writes = {id(_root(b)) for b in launch.writes}
-        if launch.directs or (reads | writes) & written or writes & read:
+        must_wait = checks and any(b.kind == "alias" for b in launch.writes)
+        if launch.directs or must_wait or (reads | writes) & written or writes & read:
             phase += 1
-            written, read = set(), set()
+            written, read, checks = set(), set(), False
         if launch.directs:
             phases.append(phase)
             phase += 1
             continue
         written |= writes
         read |= reads
+        checks |= launch.checks
         phases.append(phase)
     return phases
 

@@ -4,6 +4,10 @@ A captured training step gives each parameter a new value and lets go of the old
 kernel that makes the new value reads the old one at the very same elements, and nothing reads the
 old one later, both may lie in one place: the step then touches a third less memory, and allocates
 none. A scatter into an old value (a token that is added to a cache) then needs no copy of it.
+
+A step that ends with an error (a class that does not exist) must leave all old values as they were,
+so what is written over one comes after all that can go wrong; but a scatter that itself finds a bad
+place may have written to others.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ def overwrite(
     kept = {id(strip(root)) for root in roots}
     done = []
     taken: set[int] = set()
+    _mark_checks(scheduler)
     for position, leaf in pairs:
         root = strip(roots[position])
         to, of = p.number(root), p.number(leaf)
@@ -81,10 +86,22 @@ def _reads(member: Member, of: int) -> bool:
     return any(e.attr.node == of for e in member.refs)
 
 
+def _mark_checks(scheduler: Scheduler) -> None:
+    """Note the launches that are the first to meet a bad value."""
+    unchecked = {id(node) for node in scheduler.order if node.structure.op.locates}
+    for launch in scheduler.launches:
+        found = unchecked.intersection(a for a in launch.args if isinstance(a, int))
+        launch.checks = bool(found)
+        unchecked -= found
+
+
 def _is_last(scheduler: Scheduler, to: int, of: int) -> bool:
-    """Whether one launch writes `to`, and none after it reads `of`."""
+    """Whether one launch writes `to`, no launch after it reads `of`, and none from it on is the
+    first to meet a bad value."""
     new, old = scheduler.buffers[to], scheduler.buffers[of]
     launches = scheduler.launches
     writers = [i for i, x in enumerate(launches) if any(b is new for b in x.writes)]
     readers = [i for i, x in enumerate(launches) if any(b is old for b in x.reads)]
-    return len(writers) == 1 and all(i <= writers[0] for i in readers)
+    if len(writers) != 1 or any(launch.checks for launch in launches[writers[0] :]):
+        return False
+    return all(i <= writers[0] for i in readers)

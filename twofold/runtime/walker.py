@@ -35,6 +35,9 @@ of threads has arrived. So a worker that the system has not woken, or has put as
 only if it holds an item: on a crowded machine the caller does the work of those that are late. A
 worker enters (@64) before it looks whether the plan is still open (@4); the caller closes the plan
 before it waits for those inside, so none is left in a plan that is over.
+
+A thread that finds a bad value in the error record (slot 0 of the bases) leaves: after a meeting,
+all do, so launches of later phases do not run, and what they would overwrite stays.
 """
 
 from __future__ import annotations
@@ -233,6 +236,7 @@ entry:
   %copied.p = getelementptr i8, ptr %plan, i64 40
   %copied = load i64, ptr %copied.p
   %finished.p = getelementptr i8, ptr %plan, i64 64
+  %error.p = load ptr, ptr %bases.all
   %team.size.p = getelementptr i8, ptr %plan, i64 48
   %size = load i64, ptr %team.size.p
   %log.p = getelementptr i8, ptr %plan, i64 56
@@ -263,7 +267,11 @@ launch:
   %total = phi i64 [ 0, %launch.first ], [ %total.now, %next ]
   %depth = phi i64 [ 0, %launch.first ], [ %depth.now, %next ]
   %more = icmp ult i64 %i, %n
-  br i1 %more, label %begin, label %out
+  br i1 %more, label %look.wrong, label %out
+look.wrong:
+  %error = load atomic i64, ptr %error.p monotonic, align 8
+  %right = icmp eq i64 %error, 0
+  br i1 %right, label %begin, label %out
 begin:
   %at = mul i64 %i, 128
   %e = getelementptr i8, ptr %table, i64 %at
