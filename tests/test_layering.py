@@ -21,7 +21,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     (
         "anomaly", "at_once", "autograd_api", "autograd_function", "capture", "creation",
         "custom_function", "explanation", "functional", "functions", "gradcheck", "indexing",
-        "interchange", "mirrors", "printing", "random", "replay", "settings", "tensor", "windows",
+        "interchange", "mirrors", "printing", "random", "repeated", "replay", "settings", "tensor",
+        "windows",
     ),
     ("amp", "fft", "linalg", "nn", "signal", "special", "sparse", "utils"),
     ("array_api", "distributions", "func", "fx", "optim", "serialization"),

@@ -36,6 +36,7 @@ from .kernels.verify import verify_launches
 from .ops import interpret
 from .ops.body import recording
 from .ops.bundle import Bundle
+from .ops.elementwise import DETACH
 from .ops.scalar_numpy import held_dtype, to_held, to_stored
 from .runtime import walker
 from .runtime.buffers import Buffer, may_be_read_past
@@ -179,7 +180,7 @@ def realize(nodes: Sequence[Node]) -> None:
                 if config.current().trap_nan:
                     _trap_nan(roots)
                 for root in roots:
-                    _let_go(root)
+                    let_go(root)
         finally:
             # After an error too: what failed is then run again only if it is asked for.
             recorder.advance()
@@ -214,9 +215,20 @@ def roots_of(nodes: Sequence[Node]) -> list[Node]:
             found[id(storage.node)] = storage.node
             hold(reference, storage.node)
     for node in nodes:
-        if node.value is None:
+        if node.value is None and not _is_cut_off(node):
             found[id(node)] = node
     return list(found.values())
+
+
+def _is_cut_off(node: Node) -> bool:
+    """Whether `node` is but a value in memory without its history, which it then is given."""
+    if node.structure.op is not DETACH or recorder.observer is not None:
+        return False
+    (source,) = node.inputs
+    if isinstance(source.value, Buffer):
+        node.value = source.value
+        let_go(node)
+    return node.value is not None
 
 
 def _run_native(roots: list[Node]) -> None:
@@ -228,7 +240,7 @@ def _run_native(roots: list[Node]) -> None:
         for piece in pieces:
             _run_native(piece)
             for node in piece:
-                _let_go(node)
+                let_go(node)
             recorder.advance()
         if pieces:
             return
@@ -240,10 +252,18 @@ def _run_native(roots: list[Node]) -> None:
         raise fault(program, located([*roots, *_candidates(roots)]), error) from None
     for observe in observers:
         observe(roots, candidates, program, values)
-    for root, (kind, at) in zip(roots, program.results, strict=True):
-        root.value = values[at] if kind == "output" else _memory_of(recorder.leaves[at])
+    found = values_of(program, values, recorder.leaves)
+    for root, value in zip(roots, found, strict=True):
+        root.value = value
     for position, at in program.kept:
         candidates[position].value = values[at]
+
+
+def values_of(program: Program, outputs: Sequence[Buffer], leaves: Sequence[Node]) -> list[Buffer]:
+    """The value of each root, after a run on `leaves` that gave `outputs`."""
+    return [
+        outputs[at] if kind == "output" else _memory_of(leaves[at]) for kind, at in program.results
+    ]
 
 
 def _memory_of(source: Node) -> Buffer:
@@ -565,7 +585,7 @@ def _run_reference(roots: list[Node]) -> None:
         node.value = from_numpy(value, node.dtype).value
 
 
-def _let_go(node: Node) -> None:
+def let_go(node: Node) -> None:
     """Drop the history of a node that has its value, unless a backward may still go through it."""
     s = node.structure
     if not s.requires_grad or node.released or s.op.starts_gradient:

@@ -732,6 +732,13 @@ def number(value: Any, dtype: DType) -> Node:
     return leaf(value, _SCALAR_TYPES[dtype], False, True)
 
 
+def number_tensor(value: Any, dtype: DType) -> Tensor:
+    """A 0-d tensor of a run-time number, for graphs to read: nothing may write to it."""
+    result = _new(Tensor)
+    result._storage = Storage(number(value, dtype))
+    return result
+
+
 def _complex_number(value: complex, dtype: DType) -> Node:
     """A complex number by its parts, which are run-time inputs."""
     real = dtype.to_real()

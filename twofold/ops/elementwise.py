@@ -779,12 +779,12 @@ class Detach(Elementwise):
     rule = staticmethod(_none)
 
 
-_DETACH = register(Detach())
+DETACH = register(Detach())
 
 
 def detach(x: Node) -> Node:
     """x without its history."""
-    return make_node(_DETACH, (x,)) if x.requires_grad else x
+    return make_node(DETACH, (x,)) if x.requires_grad else x
 
 
 class Variable(Detach):

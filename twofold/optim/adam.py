@@ -94,6 +94,8 @@ class Adam(Optimizer):
     2018).
     """
 
+    _repeats = True
+
     def __init__(
         self, params: Any, lr: Any = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False, *,

@@ -9,22 +9,26 @@ and every update) runs as one plan.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
 from ..autograd_api import RemovableHandle, enable_grad, no_grad
-from ..creation import scalar_tensor, tensor
+from ..creation import tensor
 from ..dtypes import DType, float32
 from ..engine import flush
 from ..functions.complex import view_as_complex, view_as_real
 from ..graph.modes import modes
+from ..graph.node import Node
 from ..graph.observe import Live, each_call
-from ..tensor import Tensor
+from ..graph.storage import Storage
+from ..repeated import Repeated
+from ..tensor import Tensor, number_tensor
 
 
 class _Required:
@@ -35,6 +39,13 @@ class _Required:
 
 
 required = _Required()
+
+_Record = dict[str, Any]
+_Part = tuple[_Record, Tensor, _Record]
+"""A group, a parameter of it, and the parameter's state."""
+
+_Name = tuple[Callable[[_Record, _Record], float], int]
+"""What reads a number, and of which part."""
 
 _hook_keys = iter(range(1 << 62))
 
@@ -53,10 +64,13 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
                         f"{changed}."
                     )
                 args, kwargs = changed
-        result = step(self, *args, **kwargs)
+        with self._whole():
+            result = step(self, *args, **kwargs)
         for hook in list(self._optimizer_step_post_hooks.values()):
             hook(self, args, kwargs)
-        flush()
+        with self._whole():
+            flush()
+        self._before = []
         return result
 
     apply._has_hooks = True  # type: ignore[attr-defined]
@@ -95,6 +109,10 @@ class Optimizer:
     _scalar_state: tuple[str, ...] = ("step",)
     """State that is a Python number here and a 0-d tensor in state_dicts."""
 
+    _repeats = False
+    """Whether an update follows from the options, the tensors of the state and `_scalar`'s numbers
+    alone."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__ and not hasattr(cls.__dict__["step"], "_has_hooks"):
@@ -124,6 +142,10 @@ class Optimizer:
         for name in _HOOKS:
             setattr(self, name, OrderedDict())
         self._made: dict[Any, Tensor] = {}
+        self._names: dict[int, _Name] = {}
+        self._at = 0
+        self._before: list[tuple[Storage, Node]] = []
+        self._repeated = Repeated()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters with options of its own."""
@@ -167,6 +189,18 @@ class Optimizer:
 
     # Steps.
 
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Where a step meets an error, of a bad index that its loss looked up, say, parameters and
+        state stay as they were."""
+        try:
+            yield
+        except Exception:
+            for storage, node in self._before:
+                storage.node = node
+            self._before = []
+            raise
+
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; `closure`, if given, first computes the loss
         (which is returned) and the gradients."""
@@ -174,8 +208,7 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        self._made.clear()
-        todo = []
+        todo: list[_Part] = []
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
@@ -191,8 +224,27 @@ class Optimizer:
                 self._advance(group, state)
 
         each_call(count)
+        found = _what_repeats(todo) if self._repeats else None
+        if found is None:
+            self._update_all(todo)
+        else:
+            self._repeated.run(
+                *found,
+                lambda: self._update_all(todo),
+                lambda name: name[0](todo[name[1]][0], todo[name[1]][2]),
+            )
+        return loss
+
+    step = _with_hooks(step)
+
+    def _update_all(self, todo: Sequence[_Part]) -> dict[int, _Name]:
+        """Record the updates; gives what reads each of their numbers, by the id of its node."""
+        self._made.clear()
+        self._names.clear()
+        changed = [t for _, p, state in todo for t in (p, *state.values()) if isinstance(t, Tensor)]
+        self._before = [(t._storage, t._storage.node) for t in changed]
         with no_grad():
-            for group, p, state in todo:
+            for self._at, (group, p, state) in enumerate(todo):
                 grad = -p.grad if group.get("maximize") else p.grad
                 if grad.is_sparse:
                     self._update_sparse(group, p, grad, state)
@@ -200,9 +252,7 @@ class Optimizer:
                     self._update_parts(group, p, grad, state)
                 else:
                     self._update(group, p, grad, state)
-        return loss
-
-    step = _with_hooks(step)
+        return self._names
 
     def _update_sparse(
         self, group: dict[str, Any], p: Tensor, grad: Any, state: dict[str, Any]
@@ -273,7 +323,8 @@ class Optimizer:
         found = self._made.get(key)
         if found is None:
             value = Live(lambda: read(group, state))
-            found = self._made[key] = scalar_tensor(value, dtype=dtype)
+            found = self._made[key] = number_tensor(value, dtype)
+            self._names[id(found._node())] = (read, self._at)
         return found
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -477,6 +528,39 @@ def decay_factor(group: dict[str, Any], state: dict[str, Any]) -> float:
 def decayed(grad: Tensor, p: Tensor, weight_decay: float) -> Tensor:
     """grad + weight_decay * p."""
     return grad + weight_decay * p if weight_decay else grad
+
+
+_PLAIN = (float, int, bool, str, type(None))
+
+
+def _what_repeats(todo: Sequence[_Part]) -> tuple[list[Tensor], tuple] | None:
+    """The tensors of a step, and all else that its graph depends on; None where that is more than
+    plain options and counts."""
+    tensors: list[Tensor] = []
+    found: list[Any] = []
+    group_before = first = None
+    for group, p, state in todo:
+        if group is not group_before:
+            group_before = group
+            for name, value in group.items():
+                if name in ("params", "param_names"):
+                    continue
+                parts = value if value.__class__ in (tuple, list) else (value,)
+                if not all(part.__class__ in _PLAIN for part in parts):
+                    return None
+                if name != "lr":
+                    found += (name, *parts)
+        tensors += (p, p.grad)
+        step = state.get("step", 0)
+        first = step if first is None else first
+        found.append(step - first)
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                found.append(name)
+                tensors.append(value)
+        if p.is_complex():
+            return None
+    return tensors, tuple(found)
 
 
 def _is_complex(x: Any) -> bool:

@@ -15,6 +15,8 @@ class SGD(Optimizer):
     With nesterov, p - lr (g + momentum v) (Sutskever et al., 2013). The first v is g.
     """
 
+    _repeats = True
+
     def __init__(
         self, params: Any, lr: Any = 1e-3, momentum: float = 0, dampening: float = 0,
         weight_decay: float = 0, nesterov: bool = False, *, maximize: bool = False,
