@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from sys import getrefcount
 from typing import Any
@@ -33,14 +33,14 @@ SEEN = 64
 KNOWN = 64
 """Kinds of steps whose programs are kept."""
 
-Record = Callable[[], dict[int, Hashable]]
+Record = Callable[[], Mapping[int, Hashable]]
 """Records the updates; gives the names of their numbers by the ids of the nodes."""
 
 
 @dataclass(eq=False, slots=True)
 class _Known:
-    """What the updates make of one kind of step: `plain` runs it all, and so does `over`, where
-    there is one, which writes the new values of tensors into the memory of the old.
+    """What the updates make of one kind of step: `plain` runs it all, and so does `over`, which
+    writes new values of tensors into the memory of the old.
 
     The first `n_leaves` leaves are the graph's. `numbers` are those of the updates: type, name (or
     None) and value. `targets` say where each root's value goes: to number k of the roots that were
@@ -50,7 +50,7 @@ class _Known:
     """
 
     plain: engine.Program
-    over: engine.Program | None
+    over: engine.Program
     n_leaves: int
     numbers: list[tuple[Type, Hashable, Any]]
     targets: list[tuple[int, int]]
@@ -179,8 +179,9 @@ def _repeat(
     leaves = recorder.leaves[: known.n_leaves]
     for type_, name, value in known.numbers:
         leaves.append(leaf(value if name is None else read(name), type_, scalar=True))
-    alone = _are_alone(roots, [leaves[at] for at in known.owned])
-    program = known.over if alone else known.plain
+    program = known.plain
+    if known.owned and _are_alone(roots, [leaves[at] for at in known.owned]):
+        program = known.over
     try:
         try:
             outputs = engine.run_program(program, leaves)
@@ -191,13 +192,16 @@ def _repeat(
         for (k, j), (kind, _), value in zip(known.targets, program.results, values, strict=True):
             if k >= 0:
                 roots[k].value = value
-            elif kind != "over":
+            else:
                 storage = tensors[j]._storage
-                s = storage.node.structure
-                node = leaf(value, s.type, s.requires_grad)
-                node.target = storage.node.target
-                storage.node = node
-                hold(weakref.ref(storage), node)
+                node = storage.node
+                if kind != "over":
+                    s = node.structure
+                    storage.node = leaf(value, s.type, s.requires_grad)
+                    storage.node.target = node.target
+                    hold(weakref.ref(storage), storage.node)
+                else:  # as new as the others: backward visits nodes by their serials
+                    recorder.serial = node.serial = recorder.serial + 1
         for t, n in zip(tensors, known.writes):
             t._storage.version += n
         for root in roots:

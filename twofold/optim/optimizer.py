@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -237,7 +237,7 @@ class Optimizer:
 
     step = _with_hooks(step)
 
-    def _update_all(self, todo: Sequence[_Part]) -> dict[int, _Name]:
+    def _update_all(self, todo: Sequence[_Part]) -> Mapping[int, _Name]:
         """Record the updates; gives what reads each of their numbers, by the id of its node."""
         self._made.clear()
         self._names.clear()
@@ -245,7 +245,8 @@ class Optimizer:
         self._before = [(t._storage, t._storage.node) for t in changed]
         with no_grad():
             for self._at, (group, p, state) in enumerate(todo):
-                grad = -p.grad if group.get("maximize") else p.grad
+                grad: Tensor = p.grad  # type: ignore[assignment]
+                grad = -grad if group.get("maximize") else grad
                 if grad.is_sparse:
                     self._update_sparse(group, p, grad, state)
                 elif p.is_complex():
@@ -550,7 +551,10 @@ def _what_repeats(todo: Sequence[_Part]) -> tuple[list[Tensor], tuple] | None:
                     return None
                 if name != "lr":
                     found += (name, *parts)
-        tensors += (p, p.grad)
+        grad: Any = p.grad
+        if grad.is_sparse or p.is_complex():
+            return None
+        tensors += (p, grad)
         step = state.get("step", 0)
         first = step if first is None else first
         found.append(step - first)
@@ -558,8 +562,6 @@ def _what_repeats(todo: Sequence[_Part]) -> tuple[list[Tensor], tuple] | None:
             if isinstance(value, Tensor):
                 found.append(name)
                 tensors.append(value)
-        if p.is_complex():
-            return None
     return tensors, tuple(found)
 
 
