@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import twofold as tf
-from twofold import config, dtypes, engine
+from twofold import config, dtypes, engine, machine
 from twofold.codegen import jit
+from twofold.kernels import matmul
+from twofold.kernels.launch import Array, Buffer
 
 TARGETS = ("host", "x86-64-v2", "x86-64-v3")
 SIZES = [
@@ -320,3 +322,14 @@ def test_a_fixed_number_of_columns_takes_a_small_kernel_and_a_varying_one_takes_
             assert fixed - before["compiled"] - before["from_disk"] <= 1
     known = jit.counts["compiled"] + jit.counts["from_disk"]
     assert known - fixed <= 1
+
+
+def test_threads_take_many_small_products_at_a_time() -> None:
+    target = machine.target_for("host")
+    for copies, size, least in ((4096, 8, 40), (64, 128, 1)):
+        buffer = Buffer(4 * copies * size * size, "leaf")
+        dense = Array(buffer), (size * size, size, 1)
+        (launch,) = matmul.schedule(
+            dtypes.float32, (size, size, size), (copies,), dense, dense, dense, None, target, 2
+        )
+        assert least <= launch.grain <= max(1, launch.items // 8)

@@ -40,6 +40,10 @@ of few steps."""
 SMALL_FLOPS = 200_000
 """Products of fewer operations run on one thread."""
 
+TURN_FLOPS = 50_000
+"""Operations that a thread takes at a time where items are smaller: threads that ask for each of
+many small products wait for one another longer than they work."""
+
 
 @dataclass(frozen=True)
 class MatmulSpec:
@@ -208,6 +212,7 @@ def _launch(product: Product, k_block: int, target: Target, threads: int) -> Lau
     tiles = -(-blocks.rows // shape.rows)
     panel = shape.depth * deep + shape.columns
     packed_a = 0 if modes[0] in ("place", "unit") else tiles * panel
+    turn = min(items // (4 * threads), TURN_FLOPS * items // max(1, product.flops))
     lanes = shape.columns // 2
     widths = _widths(n, lanes, target)
     spec = MatmulSpec(dtype, sums, shape.rows, *modes, product.c is not None, None, widths)
@@ -217,7 +222,7 @@ def _launch(product: Product, k_block: int, target: Target, threads: int) -> Lau
         row=shape.columns,
         words=(blocks.rows, blocks.panels, row_items, panel_items, blocks.k, deep),
         items=items,
-        grain=items if product.flops < SMALL_FLOPS else 1,
+        grain=items if product.flops < SMALL_FLOPS else max(1, turn),
     )
     launch.spec = _of_few(launch.spec, lanes, target)
     return launch
