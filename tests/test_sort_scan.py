@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import twofold as tf
+from twofold import config
 
 torch = pytest.importorskip("torch")
 
@@ -83,7 +84,7 @@ def test_long_rows_on_several_threads(shape: tuple[int, ...], dtype: str) -> Non
     x = mixed(shape, dtype)
     want = torch.tensor(x).sort(dim=-1, stable=True)
     for threads in (1, 2, 3):
-        with tf.config.override(threads=threads):
+        with config.override(threads=threads):
             agree(tf.tensor(x).sort(), tuple(want))
 
 
@@ -184,7 +185,7 @@ def test_scans_do_not_depend_on_threads() -> None:
     x = np.random.default_rng(0).standard_normal((3, 100_000)).astype("float32")
     results = []
     for threads in (1, 2, 3):
-        with tf.config.override(threads=threads):
+        with config.override(threads=threads):
             results.append([tf.tensor(x).cumsum(d).numpy() for d in (0, 1)])
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other))
@@ -278,3 +279,24 @@ def test_wrong_use(name: str) -> None:
     f, kind = WRONG[name]
     with pytest.raises(kind):
         f(tf.ones(3, 4))
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 5001), (9000, 7), (2, 700, 33)])
+def test_threads_do_not_change_scans_or_scatters(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    positions = np.random.default_rng(1).integers(0, 50, shape[0])
+    results = []
+    for threads in (1, 2, 3):
+        with config.override(threads=threads):
+            t = tf.tensor(x)
+            start = tf.zeros(50, *shape[1:])
+            added = start.index_add(0, tf.tensor(positions), t)
+            results.append([t.cumsum(a).numpy() for a in range(len(shape))] + [added.numpy()])
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+    for axis, got in enumerate(results[0][:-1]):
+        np.testing.assert_allclose(got, x.astype(np.float64).cumsum(axis), rtol=1e-4, atol=1e-3)
+    want = np.zeros((50, *shape[1:]))
+    np.add.at(want, positions, x)
+    np.testing.assert_allclose(results[0][-1], want, rtol=1e-4, atol=1e-3)

@@ -18,8 +18,8 @@ from .launch import Array, Buffer, Launch, Scratch
 ROWS = 8
 """Rows that one item walks together."""
 
-COLUMNS = 512
-"""Columns of one item, at most."""
+COLUMNS, FEW_COLUMNS = 2048, 512
+"""Columns of one item, at most; and at least, if there are as many, that all threads have work."""
 
 CHUNK = 4096
 """Steps of one chunk of a long row."""
@@ -29,6 +29,9 @@ LONG = 8 * CHUNK
 
 SMALL = 16 * 1024
 """Elements below which one thread does it all."""
+
+TURN = 16 * 1024
+"""Elements that a thread takes at a time, about, where there are many items."""
 
 
 @dataclass(frozen=True)
@@ -74,30 +77,32 @@ def schedule(
     if reverse:
         arrays = [_from_the_end(x, n, d) for x, d in zip(arrays, [dtype] * len(inputs) + [result])]
     reads = tuple(x.buffer for x, _ in inputs)
-    small = b * n * r < SMALL
+
+    def grain(items: int) -> int:
+        """Items that a thread takes at a time."""
+        if b * n * r < SMALL:
+            return items
+        return max(1, min(items // (4 * threads), TURN * items // (b * n * r)))
+
     steps = [s for _, strides in arrays for s in strides]
     args: list = [x for x, _ in arrays]
     n_bytes = b * n * r * (len(inputs) * dtype.itemsize + result.itemsize)
     if r > 1:
-        block = min(COLUMNS, r)
+        even = -(-b * r // (4 * threads * FEW_COLUMNS)) * FEW_COLUMNS
+        block = min(r, COLUMNS, max(FEW_COLUMNS, even))
         items = b * -(-r // block)
         spec = ScanSpec(function, dtype, accumulator, result, "columns")
         args += [Scratch(2 * 8 * COLUMNS), n, r, block, *steps]
-        return [
-            Launch(
-                spec, args, items, items if small else 1, reads, (out.buffer,), b * n * r, n_bytes
-            )
-        ]
+        return [Launch(spec, args, items, grain(items), reads, (out.buffer,), b * n * r, n_bytes)]
     chunked = function in ("add", "mul") and b < 16 and n >= LONG
     chunk = CHUNK if chunked else n
     chunks = -(-n // chunk)
     rows = b * chunks
     items = -(-rows // ROWS)
-    grain = items if small else 1
-    words = [n, chunk, chunks, rows, *steps]
+    words, turn = [n, chunk, chunks, rows, *steps], grain(items)
     if not chunked:
         spec = ScanSpec(function, dtype, accumulator, result, "rows")
-        return [Launch(spec, [*args, *words], items, grain, reads, (out.buffer,), b * n, n_bytes)]
+        return [Launch(spec, [*args, *words], items, turn, reads, (out.buffer,), b * n, n_bytes)]
     totals = Buffer(rows * accumulator.itemsize, "temp", "totals")
     kept = Array(totals)
     first = ScanSpec(function, dtype, accumulator, result, "totals")
@@ -105,13 +110,13 @@ def schedule(
     # The walk for totals writes nothing: it gets the totals in place of the output.
     return [
         Launch(
-            first, [*args[:-1], kept, kept, *words], items, grain, reads, (totals,), b * n, n_bytes
+            first, [*args[:-1], kept, kept, *words], items, turn, reads, (totals,), b * n, n_bytes
         ),
         Launch(
             CarrySpec(function, accumulator), [kept, chunks], b, b, (totals,), (totals,), rows, 0
         ),
         Launch(
-            last, [*args, kept, *words], items, grain, (*reads, totals), (out.buffer,), b * n,
+            last, [*args, kept, *words], items, turn, (*reads, totals), (out.buffer,), b * n,
             n_bytes,
         ),
     ]  # fmt: skip

@@ -17,6 +17,10 @@ from .launch import Array, Launch, Scratch
 SMALL = 16 * 1024
 """Elements to scatter below which one thread does it."""
 
+NARROW = 64
+"""Rows of fewer elements are one thread's work: to pass one over, when its turn was guessed wrong,
+takes as long as to add it."""
+
 
 @dataclass(frozen=True)
 class ScatterSpec:
@@ -41,7 +45,8 @@ def schedule(
     """The launch for sizes (B, N, R, S); `out` holds the start already."""
     b, n, r, s = sizes
     (v_at, v_strides), (i_at, i_strides) = values, positions
-    split = 1 if b * s * r < SMALL or b >= 4 * threads else threads
+    is_one = b * s * r < SMALL or b >= 4 * threads or r < NARROW
+    split = 1 if is_one else threads
     columns = -(-r // (64 * split)) * 64 if r >= 64 * split else r
     column_items = -(-r // columns)
     row_items = split if column_items == 1 else 1
