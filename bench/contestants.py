@@ -43,6 +43,7 @@ CONTESTANTS = {
         Contestant("torch-last-keep", "torch", "torch", KEEP_MEMORY, channels_last=True),
         Contestant("torch-compiled", "torch", "torch-compiled", KEEP_MEMORY, compiled=True),
         Contestant("jax", "jax", "jax"),
+        Contestant("onnxruntime", "onnxruntime", "onnxruntime"),
     )
 }
 """`-keep`: with `KEEP_MEMORY`. `-last`: channels last. Compiled PyTorch keeps memory too."""
@@ -65,7 +66,7 @@ class Framework:
 
     @functools.cached_property
     def module(self) -> Any:
-        """`twofold`, `torch` or `jax`."""
+        """`twofold`, `torch`, `jax` or `onnxruntime`."""
         module = importlib.import_module(self.name)
         if self.name == "torch":
             module.set_num_threads(self.threads)

@@ -83,7 +83,7 @@ def contestants_for(workload: Workload, peers: Sequence[str]) -> list[Contestant
         wanted = not c.peer or (c.peer in peers and c.peer in workload.peers)
         if c.channels_last and workload.layouts != "all" and (not workload.layouts or not c.peer):
             continue
-        if workload.once is None and c.library == "jax" and workload.jax is None:
+        if workload.once is None and workload.prepare(c.library) is None:
             continue
         if wanted and not (workload.once is not None and c.env):
             chosen.append(c)

@@ -64,7 +64,7 @@ class Runner:
         gc.collect()
         reset_peak()
         w, f = self.workload, self.framework
-        make = w.jax if f.name == "jax" else w.torch
+        make = w.prepare(f.name)
         assert make is not None
         begin = time.perf_counter()
         self.step = make(f, **w.cases[case])

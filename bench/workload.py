@@ -11,7 +11,7 @@ from typing import Any
 Step = Callable[[], Any]
 """Does the work once, to the end, and gives what is compared between contestants."""
 
-ALL_PEERS = ("torch", "torch-compiled", "jax")
+ALL_PEERS = ("torch", "torch-compiled", "jax", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Workload:
 
     `cases` are parameter sets by name; every function below takes a case's parameters by keyword.
     `torch(framework, **case)` prepares the work in PyTorch's API, which is Twofold's too, and gives
-    a `Step`; `jax(framework, **case)` does so in JAX. `once(framework, **case)` is for work that is
+    a `Step`; `jax(framework, **case)` does so in JAX, `onnxruntime` in ONNX Runtime.
+    `once(framework, **case)` is for work that is
     done once in a fresh process: it gives the number measured, in `unit`.
 
     `flops` and `n_bytes` count a step's work, each tensor once. `per` divides the time (operations
@@ -35,6 +36,7 @@ class Workload:
     cases: dict[str, dict[str, Any]]
     torch: Callable[..., Step] | None = None
     jax: Callable[..., Step] | None = None
+    onnxruntime: Callable[..., Step] | None = None
     once: Callable[..., float] | None = None
     flops: Callable[..., float] | None = None
     n_bytes: Callable[..., float] | None = None
@@ -47,6 +49,11 @@ class Workload:
     tolerance: float = 1e-4
     check_steps: int = 1
     quick: int = 1
+
+    def prepare(self, library: str) -> Callable[..., Step] | None:
+        """What prepares the work in a library, if it can."""
+        others = {"jax": self.jax, "onnxruntime": self.onnxruntime}
+        return others.get(library, self.torch)
 
     def selected(self, quick: bool, text: str | None) -> dict[str, dict[str, Any]]:
         """The cases to run: the first few with `quick`, and those whose name holds `text`."""

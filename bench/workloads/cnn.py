@@ -4,12 +4,13 @@ v2, forward in inference and whole training steps. The first case is small, to s
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..contestants import Framework
+from ..contestants import CONTESTANTS, Framework
 from ..workload import Step, Workload, add
 
 STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
@@ -151,6 +152,19 @@ def _forward(f: Framework, net: str, batch: int, size: int = 224) -> Step:
     return step
 
 
+def _forward_onnx(f: Framework, net: str, batch: int, size: int = 224) -> Step:
+    """PyTorch's model, exported and run by ONNX Runtime."""
+    torch = Framework(CONTESTANTS["torch"], f.threads)
+    x = _images(torch, batch, size)
+    file = io.BytesIO()
+    torch.module.onnx.export(_prepared(torch, net).eval(), (x,), file, dynamo=False)
+    options = f.module.SessionOptions()
+    options.intra_op_num_threads = f.threads
+    session = f.module.InferenceSession(file.getvalue(), options)
+    feed = {session.get_inputs()[0].name: x.numpy()}
+    return lambda: session.run(None, feed)
+
+
 def _train(f: Framework, net: str, batch: int, size: int = 224) -> Step:
     model, x = _prepared(f, net).train(), _images(f, batch, size)
     y = f.module.from_numpy(np.random.default_rng(2).integers(0, 1000, batch))
@@ -174,10 +188,10 @@ _CASES = {
 }
 _SMALL = {"smoke": {"net": "resnet18", "batch": 2, "size": 32}}
 
-for _name, _summary, _step, _count, _target in (
-    ("cnn", "networks on images of 224 x 224, forward", _forward, _flops, 1.1),
+for _name, _summary, _step, _onnx, _count, _target in (
+    ("cnn", "networks on images of 224 x 224, forward", _forward, _forward_onnx, _flops, 1.1),
     (
-        "cnn_train", "networks on images of 224 x 224, training steps, momentum", _train,
+        "cnn_train", "networks on images of 224 x 224, training steps, momentum", _train, None,
         _flops_train, 1.35,
     ),
 ):  # fmt: skip
@@ -187,8 +201,9 @@ for _name, _summary, _step, _count, _target in (
             _summary,
             {**_SMALL, **_CASES},
             _step,
+            onnxruntime=_onnx,
             flops=_count,
-            peers=("torch", "torch-compiled"),
+            peers=("torch", "torch-compiled", "onnxruntime"),
             layouts="peers",
             target=_target,
             tolerance=1e-3,

@@ -9,9 +9,8 @@ from llvmlite import ir
 from ..kernels.conv import TURN_BLOCK, ConvSpec, TurnedWeightsSpec, WeightsSpec
 from ..machine import Target
 from .build import I64, Words, i64, iota, kernel_function, loop, splat
-from .emitter import Emitter
-from .loops import LoopEmitter
-from .scalar import emit_const, emit_operation, load, memory_type, store
+from .emitter import ConvolutionEmitter
+from .scalar import emit_const, load, memory_type, store
 from .transpose import turn
 
 I32 = ir.IntType(32)
@@ -146,12 +145,9 @@ Segment = Callable[[list[ir.Value], ir.Value, ir.Value, list[ir.Value]], list[ir
 """Code that goes on with a tile's sums over one run: (shifts, weights, run, sums) to sums."""
 
 
-class _Emitter(Emitter):
+class _Emitter(ConvolutionEmitter):
     def __init__(self, spec: ConvSpec, target: Target) -> None:
         super().__init__(spec, target, _WORDS)
-        self.x, self.weights, self.y = self.arrays
-        finish = spec.finish
-        self.finish = LoopEmitter(finish, target, self.builder, self.words) if finish else None
         # Vectors of coordinates have a power of two of lanes; those past the tile go unused.
         self.wide = 1 << (spec.pixels - 1).bit_length()
         self._tables(self.scratch)
@@ -201,18 +197,23 @@ class _Emitter(Emitter):
             column = b.mul(p, i64(spec.columns))
             left = b.sub(w["outputs"], column)
             y_panel = self._at(y, column)
-            x_panel, zero_panel = x, zero_at
-            if spec.depthwise:
-                x_panel, zero_panel = self._at(x, column), b.sub(zero_at, column)
 
             def tile(i: ir.Value, _: list[ir.Value]) -> None:
-                sums = self._sums(i, x_panel, zero_panel, weights)
+                def place_of(r: ir.Value) -> list[ir.Value]:
+                    at = b.add(i, r)
+                    return [b.load(self._at(t, at, I64), typ=I64) for t in self.digits.values()]
+
+                def row_of(r: int) -> ir.Value:
+                    place = b.load(self._at(self.y_at, b.add(i, i64(r)), I64), typ=I64)
+                    return self._at(y_panel, place)
+
+                sums = self._sums(i, x, zero_at, weights)
                 n_pixels = b.sub(high, b.add(low, i))
                 if self.finish is None:
-                    self._store(sums, i, n_pixels, y_panel, left)
+                    self.store_tile(sums, n_pixels, left, row_of)
                 else:
                     first = b.add(b.mul(group, w["outputs"]), column)
-                    self._go_on(self.finish, sums, i, n_pixels, first, left)
+                    self.finish_tile(sums, n_pixels, first, left, place_of)
 
             loop(b, i64(0), b.sub(high, low), i64(spec.pixels), [], tile, "tile")
 
@@ -388,100 +389,10 @@ class _Emitter(Emitter):
             ]
             new = []
             for r, row in enumerate(rows):
-                pixel = self._at(here, row)
-                for j, (x, value) in enumerate(zip(self._read(pixel), values)):
-                    new.append(self._fma(x, value, sums[r * spec.vectors + j]))
+                x = load(b, self._at(here, row), spec.dtype, 1, self.target)
+                wide = splat(b, x, spec.lanes)
+                for j, value in enumerate(values):
+                    new.append(self.fma(wide, value, sums[r * spec.vectors + j]))
             return new
 
         return loop(b, i64(0), run, i64(1), sums, step, "step")
-
-    def _read(self, place: ir.Value) -> list[ir.Value]:
-        """What the tile's vectors of weights are multiplied by at one element of x."""
-        b, spec = self.builder, self.spec
-        if not spec.depthwise:
-            x = load(b, place, spec.dtype, 1, self.target)
-            return [splat(b, x, spec.lanes)] * spec.vectors
-        places = [self._at(place, i64(j * spec.lanes)) for j in range(spec.vectors)]
-        return [load(b, at, spec.dtype, spec.lanes, self.target) for at in places]
-
-    def _fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-        dtype, lanes = self.spec.dtype, self.spec.lanes
-        args = [x, y, z]
-        return emit_operation(
-            self.builder, "fma", args, [dtype] * 3, dtype, None, lanes, self.target
-        )
-
-    def _go_on(
-        self,
-        finish: LoopEmitter,
-        sums: list[ir.Value],
-        i: ir.Value,
-        n_pixels: ir.Value,
-        first: ir.Value,
-        left: ir.Value,
-    ) -> None:
-        """What is done with a tile's sums, pixel by pixel; `first` is its first channel of y."""
-        b, spec = self.builder, self.spec
-        dtype, lanes = spec.dtype.compute, spec.lanes
-        element = memory_type(dtype, 1)
-        for k, value in enumerate(sums):
-            store(b, value, self._at(self.tile, i64(k * lanes), element), dtype, self.target)
-        axes = ("od", "oh", "ow")[5 - finish.kernel.n_outer :]
-
-        def pixel(r: ir.Value, _: list[ir.Value]) -> None:
-            at = b.add(i, r)
-            place = [b.load(self._at(self.digits[n], at, I64), typ=I64) for n in ("batch", *axes)]
-            row = b.sub(b.mul(r, i64(spec.columns)), first)
-            finish.bases[0] = self._at(self.tile, row, element)
-            for j in range(0, spec.columns, lanes):
-                here = (*place, b.add(first, i64(j)))
-                with b.if_else(b.icmp_signed(">=", left, i64(j + lanes))) as (full, edge):
-                    with full:
-                        finish.points(here, lanes, None)
-                    with edge:
-                        some = splat(b, b.sub(left, i64(j)), lanes)
-                        finish.points(here, lanes, b.icmp_signed("<", iota(lanes), some))
-
-        loop(b, i64(0), self._least(n_pixels, i64(spec.pixels)), i64(1), [], pixel, "finish")
-
-    def _store(
-        self,
-        sums: list[ir.Value],
-        i: ir.Value,
-        n_pixels: ir.Value,
-        y: ir.Value,
-        left: ir.Value,
-    ) -> None:
-        """Store the tile: all of it, or the pixels and channels that there are."""
-        b, spec = self.builder, self.spec
-        all_pixels = b.icmp_signed(">=", n_pixels, i64(spec.pixels))
-        all_channels = b.icmp_signed(">=", left, i64(spec.columns))
-        with b.if_else(b.and_(all_pixels, all_channels)) as (then, otherwise):
-            with then:
-                for r in range(spec.pixels):
-                    self._store_pixel(sums, r, i, y, None)
-            with otherwise:
-                masks = []
-                for j in range(spec.vectors):
-                    rest = b.sub(left, i64(j * spec.lanes))
-                    masks.append(b.icmp_signed("<", iota(spec.lanes), splat(b, rest, spec.lanes)))
-                for r in range(spec.pixels):
-                    with b.if_then(b.icmp_signed("<", i64(r), n_pixels)):
-                        self._store_pixel(sums, r, i, y, masks)
-
-    def _store_pixel(
-        self,
-        sums: list[ir.Value],
-        r: int,
-        i: ir.Value,
-        y: ir.Value,
-        masks: list[ir.Value] | None,
-    ) -> None:
-        b, spec = self.builder, self.spec
-        place = b.load(self._at(self.y_at, b.add(i, i64(r)), I64), typ=I64)
-        row = self._at(y, place)
-        for j in range(spec.vectors):
-            where = self._at(row, i64(j * spec.lanes))
-            value = sums[r * spec.vectors + j]
-            mask = None if masks is None else masks[j]
-            store(b, value, where, spec.dtype, self.target, mask=mask)

@@ -10,6 +10,7 @@ from ..kernels.blocks import BlocksSpec
 from ..kernels.compact import CompactSpec
 from ..kernels.conv import ConvSpec, TurnedWeightsSpec, WeightsSpec
 from ..kernels.conv_weight import CombineSpec, ConvWeightSpec
+from ..kernels.depthwise import DepthwiseSpec
 from ..kernels.loops import LoopKernel
 from ..kernels.matmul import MatmulSpec
 from ..kernels.matvec import MatvecSpec
@@ -31,6 +32,7 @@ EMITTERS = {
     CompactSpec: "compact.emit",
     ConvSpec: "conv.emit",
     ConvWeightSpec: "conv_weight.emit",
+    DepthwiseSpec: "depthwise.emit",
     LoopKernel: "rows.emit",
     MatmulSpec: "matmul.emit",
     MatvecSpec: "matvec.emit",

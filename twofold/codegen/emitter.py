@@ -8,8 +8,9 @@ from typing import Any
 from llvmlite import ir
 
 from ..machine import Target
-from .build import Words, i64, kernel_function, loop
-from .scalar import memory_type
+from .build import Words, i64, iota, kernel_function, loop, splat
+from .loops import LoopEmitter
+from .scalar import emit_operation, memory_type, store
 
 
 class Emitter:
@@ -45,3 +46,90 @@ class Emitter:
 
     def _least(self, x: ir.Value, y: ir.Value) -> ir.Value:
         return self.builder.select(self.builder.icmp_signed("<", x, y), x, y)
+
+
+class ConvolutionEmitter(Emitter):
+    """A convolution by register tiles: `spec.pixels` pixels of as many vectors of channels as a
+    panel has. With work to be done on its sums (`finish`) they go through `tile`, in scratch."""
+
+    tile: ir.Value
+
+    def __init__(self, spec: Any, target: Target, names: Sequence[str]) -> None:
+        super().__init__(spec, target, names)
+        self.x, self.weights, self.y = self.arrays
+        finish = spec.finish
+        self.finish = LoopEmitter(finish, target, self.builder, self.words) if finish else None
+
+    def fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        """x y + z, rounded once."""
+        spec = self.spec
+        types = [spec.dtype] * 3
+        return emit_operation(
+            self.builder, "fma", [x, y, z], types, spec.dtype, None, spec.lanes, self.target
+        )
+
+    def finish_tile(
+        self,
+        sums: Sequence[ir.Value],
+        n_pixels: ir.Value,
+        first: ir.Value,
+        left: ir.Value,
+        place_of: Callable[[ir.Value], Sequence[ir.Value]],
+    ) -> None:
+        """What is done with a tile's sums, pixel by pixel: `place_of` gives where one is, along
+        (batch, three axes); `first` is the tile's first channel of y, of which `left` are left."""
+        b, spec, finish = self.builder, self.spec, self.finish
+        assert finish is not None
+        dtype, lanes = spec.dtype.compute, spec.lanes
+        element = memory_type(dtype, 1)
+        for k, value in enumerate(sums):
+            store(b, value, self._at(self.tile, i64(k * lanes), element), dtype, self.target)
+
+        def pixel(r: ir.Value, _: list[ir.Value]) -> None:
+            image, *axes = place_of(r)
+            place = (image, *axes[5 - finish.kernel.n_outer :])
+            row = b.sub(b.mul(r, i64(spec.columns)), first)
+            finish.bases[0] = self._at(self.tile, row, element)
+            for j in range(0, spec.columns, lanes):
+                here = (*place, b.add(first, i64(j)))
+                with b.if_else(b.icmp_signed(">=", left, i64(j + lanes))) as (full, edge):
+                    with full:
+                        finish.points(here, lanes, None)
+                    with edge:
+                        some = splat(b, b.sub(left, i64(j)), lanes)
+                        finish.points(here, lanes, b.icmp_signed("<", iota(lanes), some))
+
+        loop(b, i64(0), self._least(n_pixels, i64(spec.pixels)), i64(1), [], pixel, "finish")
+
+    def store_tile(
+        self,
+        sums: Sequence[ir.Value],
+        n_pixels: ir.Value,
+        left: ir.Value,
+        place_of: Callable[[int], ir.Value],
+    ) -> None:
+        """Store the tile: all of it, or the pixels and channels that there are. `place_of` gives
+        where a pixel's first channel goes."""
+        b, spec = self.builder, self.spec
+
+        def store_pixel(r: int, masks: Sequence[ir.Value | None]) -> None:
+            row = place_of(r)
+            for j, mask in enumerate(masks):
+                where = self._at(row, i64(j * spec.lanes))
+                value = sums[r * spec.vectors + j]
+                store(b, value, where, spec.dtype, self.target, mask=mask)
+
+        all_pixels = b.icmp_signed(">=", n_pixels, i64(spec.pixels))
+        all_channels = b.icmp_signed(">=", left, i64(spec.columns))
+        with b.if_else(b.and_(all_pixels, all_channels)) as (then, otherwise):
+            with then:
+                for r in range(spec.pixels):
+                    store_pixel(r, [None] * spec.vectors)
+            with otherwise:
+                masks = []
+                for j in range(spec.vectors):
+                    rest = b.sub(left, i64(j * spec.lanes))
+                    masks.append(b.icmp_signed("<", iota(spec.lanes), splat(b, rest, spec.lanes)))
+                for r in range(spec.pixels):
+                    with b.if_then(b.icmp_signed("<", i64(r), n_pixels)):
+                        store_pixel(r, masks)

@@ -54,9 +54,8 @@ class ConvSpec:
 
     `padded` says that the kernel may reach over the input's edges. `batch_first` makes neighbouring
     pixels of a tile those at one place of neighbouring images, so that what lies outside the input
-    lies outside for all of them, and is passed over. With `depthwise` each output channel reads the
-    input channel of its own number: the tile reads vectors of x. With `finish` the sums stay in the
-    thread's scratch: it reads them as operand 0, and writes all that is kept.
+    lies outside for all of them, and is passed over. With `finish` the sums stay in the thread's
+    scratch: it reads them as operand 0, and writes all that is kept.
     """
 
     dtype: DType
@@ -65,7 +64,6 @@ class ConvSpec:
     lanes: int
     padded: bool = True
     batch_first: bool = False
-    depthwise: bool = False
     finish: LoopKernel | None = None
 
     @property
@@ -177,37 +175,33 @@ def by_channel(g: Geometry) -> Geometry:
     return replace(g, groups=1, outputs=g.groups)
 
 
-def vectors_of_channels(count: int, lanes: int) -> int:
-    """Vectors of a tile that reads channels as it writes them. More than one only where they all
-    are whole, so that at most one vector is read past the end."""
-    return 2 if count % (2 * lanes) == 0 else 1
-
-
-def pack_weights(g: Geometry, w: Weights, spec: ConvSpec, threads: int) -> Launch:
-    """The launch that packs weights for `schedule`, one panel an item."""
-    columns = spec.columns
+def pack_weights(
+    g: Geometry, w: Weights, dtype: DType, vectors: int, lanes: int, threads: int
+) -> Launch:
+    """The launch that packs weights into panels of so many vectors."""
+    columns = vectors * lanes
     panels = -(-g.outputs // columns)
     length = prod(g.kernel) * g.channels
     turned = _turned(g, w)
     items = g.groups * panels * prod(g.kernel)
     packed = Buffer(
-        max(1, g.groups * panels * length * columns) * spec.dtype.itemsize, "temp", "weights"
+        max(1, g.groups * panels * length * columns) * dtype.itemsize, "temp", "weights"
     )
     by_group, by_output, *rest = w.strides
     kind: TurnedWeightsSpec | WeightsSpec
-    if turned is not None and spec.lanes > 1:
+    if turned is not None and lanes > 1:
         away, row, taps, by_row, first, step, apart = turned
-        at = moved(w.at, away, spec.dtype)
+        at = moved(w.at, away, dtype)
         blocks = -(-row // TURN_BLOCK)
         chunks = blocks * (length // row)
         items = g.groups * panels * chunks
-        kind = TurnedWeightsSpec(spec.dtype, columns, spec.lanes)
+        kind = TurnedWeightsSpec(dtype, columns, lanes)
         words = [
             g.outputs, panels, by_group, by_output, row, taps, blocks, chunks, by_row, length,
             first, step, apart,
         ]  # fmt: skip
     else:
-        at, kind = w.at, WeightsSpec(spec.dtype, columns, by_output == 1)
+        at, kind = w.at, WeightsSpec(dtype, columns, by_output == 1)
         words = [g.outputs, panels, *g.kernel, g.channels, by_group, by_output, *rest]
     return Launch(
         kind,
@@ -216,7 +210,7 @@ def pack_weights(g: Geometry, w: Weights, spec: ConvSpec, threads: int) -> Launc
         grain=max(1, items // (4 * threads)),
         reads=(w.at.buffer,),
         writes=(packed,),
-        n_bytes=2 * g.groups * g.outputs * length * spec.dtype.itemsize,
+        n_bytes=2 * g.groups * g.outputs * length * dtype.itemsize,
         label="pack",
     )
 
@@ -262,15 +256,6 @@ def schedule(
     if not g.batch * prod(g.counts) * g.outputs:
         return []
     spec, n_bytes = tile(dtype, g.outputs, target), touched(g) * dtype.itemsize
-    depthwise = is_depthwise(g)
-    if depthwise:
-        by_group, _, depth, height, width, _ = w.strides
-        w = replace(w, strides=(0, by_group, depth, height, width, prod(g.kernel)))
-        g = by_channel(g)
-        lanes = max(1, target.vector_bytes // dtype.itemsize)
-        vectors = vectors_of_channels(g.outputs, lanes)
-        pixels = max(1, min(TILE_LIMIT, (target.vector_registers - 2 - vectors) // vectors))
-        spec = ConvSpec(dtype, pixels, vectors, lanes, depthwise=True)
     inside = _inside(g)
     spec = replace(
         spec,
@@ -278,7 +263,7 @@ def schedule(
         batch_first=inside < WORTH_BATCH_FIRST and g.batch >= spec.pixels // 2,
     )
     if prod(g.kernel):
-        launches = [pack_weights(g, w, spec, threads)]
+        launches = [pack_weights(g, w, dtype, spec.vectors, spec.lanes, threads)]
         (packed,) = launches[0].writes
     else:
         launches, packed = [], x.buffer
@@ -287,8 +272,8 @@ def schedule(
     block, panel_block = _blocks(pixels, panels, g.groups, spec.pixels, threads)
     pixel_items, panel_items = -(-pixels // block), -(-panels // panel_block)
     items = g.groups * panel_items * pixel_items
-    zeros = spec.columns if depthwise else g.kernel[2] * g.channels
-    merges = int(not depthwise and g.dilation[2] == 1 and g.x_strides[3] == g.channels)
+    zeros = g.kernel[2] * g.channels
+    merges = int(g.dilation[2] == 1 and g.x_strides[3] == g.channels)
     item_bytes = dtype.itemsize
     zero_bytes = -(-zeros * item_bytes // 64) * 64
     rows = block + 64

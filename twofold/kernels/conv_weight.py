@@ -15,7 +15,7 @@ from math import prod
 
 from ..dtypes import DType
 from ..machine import Target
-from .conv import TILE_LIMIT, Geometry, by_channel, is_depthwise, vectors_of_channels
+from .conv import TILE_LIMIT, Geometry, by_channel, is_depthwise
 from .launch import Array, Buffer, Launch, Scratch
 
 
@@ -50,6 +50,12 @@ ENOUGH_TILES = 32
 
 BLOCK_BYTES = 256 << 10
 """Bytes of x and g that all tiles of a work item pass over before they move on."""
+
+
+def vectors_of_channels(count: int, lanes: int) -> int:
+    """Vectors of a tile that reads channels as it writes them. More than one only where they all
+    are whole, so that at most one vector is read past the end."""
+    return 2 if count % (2 * lanes) == 0 else 1
 
 
 def tile(dtype: DType, rows: int, outputs: int, target: Target) -> ConvWeightSpec:

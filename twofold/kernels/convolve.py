@@ -9,7 +9,7 @@ from math import prod
 from ..dtypes import DType
 from ..errors import InternalError
 from ..machine import Target
-from . import conv, conv_weight, transpose, winograd, winograd_weight
+from . import conv, conv_weight, depthwise, transpose, winograd, winograd_weight
 from .affine import contiguous
 from .conv import Geometry, Output, Three, Weights, moved, residues
 from .launch import Array, Buffer, Launch
@@ -203,6 +203,8 @@ def _schedule(
     g: Geometry, x: Array, w: Weights, y: Output, dtype: DType, target: Target, threads: int
 ) -> list[Launch]:
     """The launches of one geometry."""
+    if conv.is_depthwise(g):
+        return depthwise.schedule(g, x, w, y, dtype, target, threads)
     spec = winograd.choice(g, dtype, target)
     if spec is not None:
         return winograd.schedule(spec, g, x, w, y, target, threads)

@@ -30,6 +30,12 @@ MAX_LOADS = 24
 TURN_LIMIT = 16384
 """Elements from which on an array is turned before it is reduced across its rows."""
 
+SLOW = DEAR | {"div", "sqrt", "rsqrt"}
+"""Operations that are not done again for every row of what their small result is broadcast to."""
+
+ROWS_WORTH = 64
+"""Rows from which on they are not."""
+
 INLINED = ("elementwise", "movement", "pad", "iota", "gather", "checked", "ravel_index")
 COPIED = ("concatenate", "slice_put")
 """Ops run as copies into parts of their output, whose inputs are inlined into the copies."""
@@ -158,11 +164,13 @@ def _decide(p: Partition, roots: Sequence[Node]) -> None:
     size: dict[int, int] = {}
     heavy: dict[int, int] = {}
     loads: dict[int, int] = {}
+    slow: dict[int, bool] = {}
     for node in p.order:
         kind = node.structure.op.kind
         if is_given(node) or kind not in INLINED:
             p.put(node)
             size[id(node)], heavy[id(node)], loads[id(node)] = 0, 0, 1
+            slow[id(node)] = False
             if not is_given(node) and kind != "reduce":
                 _template_inputs(p, node)
             continue
@@ -171,6 +179,11 @@ def _decide(p: Partition, roots: Sequence[Node]) -> None:
         if prod(node.shape) * cost > prod(x.shape) and not _is_window(p, x):
             p.put(x)
             size[id(x)], heavy[id(x)], loads[id(x)] = 0, 0, 1
+        for x in node.inputs:
+            if slow[id(x)] and _is_row(x) and prod(node.shape) >= ROWS_WORTH * prod(x.shape):
+                p.put(x)
+                size[id(x)], heavy[id(x)], loads[id(x)], slow[id(x)] = 0, 0, 1, False
+        slow[id(node)] = node.structure.op.name in SLOW or any(slow[id(x)] for x in node.inputs)
         n = 1 + sum(size[id(x)] for x in node.inputs)
         h = (node.structure.op.name in DEAR) + sum(heavy[id(x)] for x in node.inputs)
         arrays = sum(loads[id(x)] for x in node.inputs if x.shape)
@@ -184,8 +197,14 @@ def _decide(p: Partition, roots: Sequence[Node]) -> None:
             p.put(node)
         if id(node) in p.numbers:
             n, h, arrays = 0, 0, 1
+            slow[id(node)] = False
         size[id(node)], heavy[id(node)], loads[id(node)] = n, h, arrays
     _cut(p)
+
+
+def _is_row(node: Node) -> bool:
+    """Whether a node has elements along its last axis alone."""
+    return bool(node.shape) and node.shape[-1] == prod(node.shape) > 1
 
 
 def _is_window(p: Partition, node: Node) -> bool:

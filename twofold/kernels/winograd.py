@@ -143,8 +143,7 @@ def schedule(
 ) -> list[Launch]:
     """Launches: packing and transforming the weights, then the tiles."""
     itemsize = spec.dtype.itemsize
-    form = conv.ConvSpec(spec.dtype, spec.rows, spec.vectors, spec.lanes)
-    pack = conv.pack_weights(g, w, form, threads)
+    pack = conv.pack_weights(g, w, spec.dtype, spec.vectors, spec.lanes, threads)
     (packed,) = pack.writes
     panels = -(-g.outputs // spec.columns)
     points, channels = spec.points, g.channels

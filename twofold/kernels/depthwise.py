@@ -1,0 +1,104 @@
+"""Depthwise convolutions: every channel has one kernel of its own.
+
+A register tile is `pixels` neighbouring outputs of a line times `vectors` vectors of channels. Its
+sums run over the elements of the kernel; those above and below the input are passed over, those
+left and right of it read from a block of zeros. Lines are taken one after the other, so that the
+rows of the input that the next one reads again are still in cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+
+from ..dtypes import DType
+from ..machine import Target
+from .conv import Geometry, Output, Weights, by_channel, pack_weights, touched
+from .launch import Array, Launch, Scratch
+from .loops import LoopKernel
+
+
+@dataclass(frozen=True)
+class DepthwiseSpec:
+    """A depthwise convolution by tiles of `pixels` times `vectors` vectors of `lanes` channels, for
+    the stride and the dilation along lines; `taps` neighbouring elements of the kernel are taken at
+    once. `finish` as for `conv.ConvSpec`."""
+
+    dtype: DType
+    pixels: int
+    vectors: int
+    lanes: int
+    taps: int = 1
+    stride: int = 1
+    dilation: int = 1
+    finish: LoopKernel | None = None
+
+    @property
+    def columns(self) -> int:
+        """Channels of a panel."""
+        return self.vectors * self.lanes
+
+
+TAPS = 7
+"""Elements of a row of the kernel that are taken at once, at most."""
+
+LINES = 8
+"""Lines that one work item takes, at most."""
+
+
+def tile(dtype: DType, g: Geometry, target: Target) -> DepthwiseSpec:
+    """The register tile: more than one vector only where all of them are whole, so that at most one
+    is read past the end."""
+    lanes = max(1, target.vector_bytes // dtype.itemsize)
+    registers, width = target.vector_registers, g.kernel[2]
+    taps = max((n for n in range(1, TAPS + 1) if width % n == 0), default=1)
+    pixels = 7 if registers >= 32 else 5
+    vectors = 1
+    for n in (2, 3):
+        if g.outputs % (n * lanes) == 0 and n * (pixels + taps + 1) < registers:
+            vectors = n
+    return DepthwiseSpec(dtype, pixels, vectors, lanes, taps, g.stride[2], g.dilation[2])
+
+
+def schedule(
+    grouped: Geometry, x: Array, w: Weights, y: Output, dtype: DType, target: Target, threads: int
+) -> list[Launch]:
+    """Launches of a depthwise convolution: packing the weights, then the tiles."""
+    g = by_channel(grouped)
+    taps, lines = prod(g.kernel), g.batch * prod(g.counts[:2])
+    if not lines * g.counts[2] * g.outputs:
+        return []
+    spec = tile(dtype, g, target)
+    by_group, _, *by_tap, _ = w.strides
+    depth, height, width = by_tap
+    packing = replace(w, strides=(0, by_group, depth, height, width, taps))
+    launches, packed = [], x.buffer
+    if taps:
+        launches = [pack_weights(g, packing, dtype, spec.vectors, spec.lanes, threads)]
+        (packed,) = launches[0].writes
+    panels = -(-g.outputs // spec.columns)
+    line_block = max(1, min(LINES, lines // (8 * threads)))
+    line_items, panel_block = -(-lines // line_block), panels
+    while line_items * -(-panels // panel_block) < 4 * threads and threads > 1 and panel_block > 1:
+        panel_block = -(-panel_block // 2)
+    items = line_items * -(-panels // panel_block)
+    kernel, to, more, reads, writes = y.words(x)
+    sums = spec.pixels * dtype.compute.itemsize * bool(kernel)
+    words = [
+        lines, line_block, line_items, g.outputs, panels, panel_block, *g.counts, *g.sizes,
+        *g.kernel, *g.stride, *g.dilation, *g.before, *g.x_strides, *g.y_strides,
+    ]  # fmt: skip
+    launches.append(
+        Launch(
+            replace(spec, finish=kernel),
+            [x, Array(packed), to, Scratch(spec.columns * (dtype.itemsize + sums)), *words, *more],
+            items=items,
+            grain=items if g.flops < 200_000 else 1,
+            reads=(x.buffer, packed, *reads),
+            writes=writes,
+            flops=g.flops,
+            n_bytes=touched(g) * dtype.itemsize,
+            label="depthwise",
+        )
+    )
+    return launches
