@@ -8,7 +8,7 @@ from llvmlite import ir
 
 from ..kernels.conv import TURN_BLOCK, ConvSpec, TurnedWeightsSpec, WeightsSpec
 from ..machine import Target
-from .build import I64, Words, i64, iota, kernel_function, loop, splat
+from .build import I1, I64, Words, i64, iota, kernel_function, loop, splat, while_loop
 from .emitter import ConvolutionEmitter
 from .scalar import emit_const, load, memory_type, store
 from .transpose import turn
@@ -141,6 +141,9 @@ _WORDS = (
 ).split()
 
 
+TABLE_LANES = 8
+"""Pixels that are written into the tables at once."""
+
 Segment = Callable[[list[ir.Value], ir.Value, ir.Value, list[ir.Value]], list[ir.Value]]
 """Code that goes on with a tile's sums over one run: (shifts, weights, run, sums) to sums."""
 
@@ -220,7 +223,8 @@ class _Emitter(ConvolutionEmitter):
         loop(b, panel_low, panel_high, i64(1), [], panel, "panel")
 
     def _list_pixels(self, low: ir.Value, high: ir.Value) -> None:
-        """Fill the tables for pixels low to high; the last one again to the end of a tile."""
+        """Fill the tables for pixels low to high, one run of neighbours after the other; the last
+        one again to the end of a tile."""
         b, w = self.builder, self.w
         count = b.sub(high, low)
         # Digits of the pixel's number, the fastest first.
@@ -231,34 +235,61 @@ class _Emitter(ConvolutionEmitter):
         for name in order:
             start.append(b.urem(rest, w[name]))
             rest = b.udiv(rest, w[name])
+        fastest = order[0]
+        # What moves along a run, and how much from pixel to pixel.
+        steps = {"x": b.mul(w["sw"], w["xw"]), "y": w["yw"], "w": w["sw"], fastest: i64(1)}
+        if self.spec.batch_first:
+            steps = {"x": w["xn"], "y": w["yn"], fastest: i64(1)}
 
-        def pixel(i: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-            digits = dict(zip(order, carried))
+        def put(i: ir.Value, digits: dict[str, ir.Value], steps: dict[str, ir.Value]) -> None:
+            """Write TABLE_LANES pixels from number i of the tables on."""
             n, position = digits["batch"], [digits[name] for name in ("od", "oh", "ow")]
             x_at, y_at = b.mul(n, w["xn"]), b.mul(n, w["yn"])
+            entries: list[tuple[str, ir.Value, ir.Value, bool]] = []
             for axis, (o, table) in zip("dhw", zip(position, self.first)):
                 first = b.sub(b.mul(o, w["s" + axis]), w["p" + axis])
                 x_at = b.add(x_at, b.mul(first, w["x" + axis]))
                 y_at = b.add(y_at, b.mul(o, w["y" + axis]))
-                b.store(b.trunc(first, I32), self._at(table, i, I32))
-            b.store(x_at, self._at(self.x_at, i, I64))
-            b.store(y_at, self._at(self.y_at, i, I64))
+                entries.append((axis, first, table, True))
+            entries += [("x", x_at, self.x_at, False), ("y", y_at, self.y_at, False)]
             if self.finish is not None:
-                for name, table in self.digits.items():
-                    b.store(digits[name], self._at(table, i, I64))
-            more = b.icmp_signed("<", b.add(i, i64(1)), count)
-            carry = b.zext(more, I64)
-            moved = []
-            for name, digit in zip(order, carried):
+                entries += [(n, digits[n], table, False) for n, table in self.digits.items()]
+            for name, value, table, narrow in entries:
+                vector = splat(b, value, TABLE_LANES)
+                if name in steps:
+                    moved = b.mul(splat(b, steps[name], TABLE_LANES), iota(TABLE_LANES))
+                    vector = b.add(vector, moved)
+                kind = I64
+                if narrow:
+                    vector, kind = b.trunc(vector, ir.VectorType(I32, TABLE_LANES)), I32
+                b.store(vector, self._at(table, i, kind), align=4)
+
+        def run(carried: list[ir.Value]) -> list[ir.Value]:
+            i, *digits = carried
+            here = dict(zip(order, digits))
+            length = self._least(b.sub(w[fastest], digits[0]), b.sub(count, i))
+
+            def some(j: ir.Value, _: list[ir.Value]) -> None:
+                put(b.add(i, j), {**here, fastest: b.add(here[fastest], j)}, steps)
+
+            loop(b, i64(0), length, i64(TABLE_LANES), [], some, "some")
+            after = b.add(i, length)
+            carry = b.zext(b.icmp_signed("<", after, count), I64)
+            # The next run begins at 0; but the last pixel is the one that is written again.
+            moved = [b.select(b.trunc(carry, I1), i64(0), b.sub(b.add(digits[0], length), i64(1)))]
+            for name, digit in zip(order[1:], digits[1:]):
                 digit = b.add(digit, carry)
                 full = b.icmp_signed("==", digit, w[name])
                 carry = b.zext(full, I64)
                 moved.append(b.select(full, i64(0), digit))
-            return moved
+            return [after, *moved]
 
+        _, *last = while_loop(
+            b, [i64(0), *start], lambda carried: b.icmp_signed("<", carried[0], count), run, "run"
+        )
         # The tile after the last is read, though not used.
-        stop = b.add(count, i64(self.spec.pixels + self.wide))
-        loop(b, i64(0), stop, i64(1), start, pixel, "pixel")
+        for k in range(0, self.spec.pixels + self.wide, TABLE_LANES):
+            put(b.add(count, i64(k)), dict(zip(order, last)), {})
 
     def _sums(
         self, i: ir.Value, x: ir.Value, zero_at: ir.Value, weights: ir.Value
