@@ -33,6 +33,9 @@ TURN_LIMIT = 16384
 SLOW = DEAR | {"div", "sqrt", "rsqrt"}
 """Operations that are not done again for every row of what their small result is broadcast to."""
 
+SMALL = 64
+"""How many times larger than an array a value is that reads it from a cache."""
+
 ROWS_WORTH = 64
 """Rows from which on they are not."""
 
@@ -164,12 +167,13 @@ def _decide(p: Partition, roots: Sequence[Node]) -> None:
     size: dict[int, int] = {}
     heavy: dict[int, int] = {}
     loads: dict[int, int] = {}
+    large: dict[int, int] = {}
     slow: dict[int, bool] = {}
     for node in p.order:
         kind = node.structure.op.kind
         if is_given(node) or kind not in INLINED:
             p.put(node)
-            size[id(node)], heavy[id(node)], loads[id(node)] = 0, 0, 1
+            size[id(node)], heavy[id(node)], loads[id(node)], large[id(node)] = 0, 0, 1, 1
             slow[id(node)] = False
             if not is_given(node) and kind != "reduce":
                 _template_inputs(p, node)
@@ -178,27 +182,30 @@ def _decide(p: Partition, roots: Sequence[Node]) -> None:
         cost = loads[id(x)] + heavy[id(x)] if kind == "gather" else 0
         if prod(node.shape) * cost > prod(x.shape) and not _is_window(p, x):
             p.put(x)
-            size[id(x)], heavy[id(x)], loads[id(x)] = 0, 0, 1
+            size[id(x)], heavy[id(x)], loads[id(x)], large[id(x)] = 0, 0, 1, 1
         for x in node.inputs:
             if slow[id(x)] and _is_row(x) and prod(node.shape) >= ROWS_WORTH * prod(x.shape):
                 p.put(x)
-                size[id(x)], heavy[id(x)], loads[id(x)], slow[id(x)] = 0, 0, 1, False
+                size[id(x)], heavy[id(x)], loads[id(x)], large[id(x)] = 0, 0, 1, 1
+                slow[id(x)] = False
         slow[id(node)] = node.structure.op.name in SLOW or any(slow[id(x)] for x in node.inputs)
         n = 1 + sum(size[id(x)] for x in node.inputs)
         h = (node.structure.op.name in DEAR) + sum(heavy[id(x)] for x in node.inputs)
         arrays = sum(loads[id(x)] for x in node.inputs if x.shape)
+        # What is small stays in a cache: to read it again costs little.
+        far = sum(large[id(x)] for x in node.inputs if prod(x.shape) * SMALL >= prod(node.shape))
         scattered = kind == "gather" and len(node.shape) == len(node.inputs[1].shape)
         repeated = uses.get(id(node), 0) > 1 and (kind == "elementwise" or scattered)
-        if repeated and (h or arrays > 2 or n > 8) and prod(node.shape) > 1:
+        if repeated and (h or far > 2 or n > 8) and prod(node.shape) > 1:
             p.put(node)
         if repeated and (n > 24 or scattered):
             p.put(node)
         if n > MAX_OPS or arrays > MAX_LOADS - 4:
             p.put(node)
         if id(node) in p.numbers:
-            n, h, arrays = 0, 0, 1
+            n, h, arrays, far = 0, 0, 1, 1
             slow[id(node)] = False
-        size[id(node)], heavy[id(node)], loads[id(node)] = n, h, arrays
+        size[id(node)], heavy[id(node)], loads[id(node)], large[id(node)] = n, h, arrays, far
     _cut(p)
 
 
