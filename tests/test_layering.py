@@ -29,7 +29,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("deploy",),
     (
         "caffe", "distributed", "hub", "keras", "models", "onnx", "static",
-        "run", "summary",
+        "run", "summary", "vision",
     ),
     ("cli",),
 )  # fmt: skip

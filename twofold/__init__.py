@@ -102,7 +102,7 @@ autograd.__getattr__ = _autograd_later  # type: ignore[method-assign]
 
 _LATER = {
     "nn": "nn", "optim": "optim", "utils": "utils", "serialization": "serialization",
-    "models": "models", "array_api": "array_api",
+    "models": "models", "array_api": "array_api", "vision": "vision",
     "save": "serialization", "load": "serialization", "explain": "explanation",
     "func": "func", "vmap": "func", "fx": "fx", "distributions": "distributions",
     "linalg": "linalg", "amp": "amp", "fft": "fft", "signal": "signal", "special": "special",

@@ -10,7 +10,7 @@ from .build import Words, i64, kernel_function, loop
 from .scalar import load, memory_type, store
 from .winograd import Arithmetic, TileEmitter
 
-_WORDS = "channels plane first tiles_h tiles_w h w xn xh xw".split()
+_WORDS = "channels plane first tiles_h tiles_w h w ph pw xn xh xw".split()
 
 
 def emit_turn(spec: WinogradTurnSpec, target: Target) -> ir.Module:
@@ -22,7 +22,6 @@ class _TurnEmitter(TileEmitter):
     def __init__(self, spec: WinogradTurnSpec, target: Target) -> None:
         super().__init__(spec, target, _WORDS, spec.tiles, n_arrays=2)
         self.to = self.arrays[1]
-        self.w |= {"ph": i64(0), "pw": i64(0)}
         self.items(self._item)
 
     def _item(self, item: ir.Value, _: list[ir.Value]) -> None:

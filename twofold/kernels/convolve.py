@@ -161,6 +161,40 @@ def backward_input(
     return launches
 
 
+def needs_padded_copy(
+    shapes: tuple[tuple[int, ...], ...], attrs: tuple, dtype: DType, target: Target
+) -> bool:
+    """Whether `backward_weight` takes this padding only as zeros around x in memory."""
+    g = _weight_geometry(shapes, attrs, contiguous(shapes[0]), contiguous(shapes[1]))
+    is_padded = any(lo or hi for lo, hi in attrs[2])
+    return is_padded and winograd_weight.choice(g, dtype, target) is None
+
+
+def _weight_geometry(
+    shapes: tuple[tuple[int, ...], ...],
+    attrs: tuple,
+    x_strides: tuple[int, ...],
+    g_strides: tuple[int, ...],
+) -> Geometry:
+    """The convolution of which it is the gradient, with strides of x and of its cotangent."""
+    x_shape, g_shape, y_shape = shapes
+    kernel, stride, padding, dilation, groups = attrs
+    return Geometry(
+        batch=x_shape[0],
+        sizes=three(x_shape[1:-1], 1),
+        counts=three(g_shape[1:-1], 1),
+        kernel=three(kernel, 1),
+        stride=three(stride, 1),
+        dilation=three(dilation, 1),
+        before=three(tuple(lo for lo, _ in padding), 0),
+        channels=y_shape[1],
+        outputs=y_shape[0] // groups,
+        groups=groups,
+        x_strides=four(x_strides),
+        y_strides=four(g_strides),
+    )
+
+
 def backward_weight(
     shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]],
     attrs: tuple,
@@ -171,26 +205,12 @@ def backward_weight(
     target: Target,
     threads: int,
 ) -> list[Launch]:
-    """Launches of the gradient of a convolution of x, without padding, with cotangent g; `shapes`
-    are those of x, g and y (O, C / groups, *K)."""
-    x_shape, g_shape, y_shape = shapes
-    kernel, stride, _, dilation, groups = attrs
+    """Launches of the gradient of a convolution of x with cotangent g, by padding that needs no
+    copy; `shapes` are those of x, g and y (O, C / groups, *K)."""
+    x_shape, g_shape, _ = shapes
     x_at, x_strides, launches = channels_adjacent(x_shape, x, dtype, threads)
     g_at, g_strides, more = channels_adjacent(g_shape, g, dtype, threads)
-    geometry = Geometry(
-        batch=x_shape[0],
-        sizes=three(x_shape[1:-1], 1),
-        counts=three(g_shape[1:-1], 1),
-        kernel=three(kernel, 1),
-        stride=three(stride, 1),
-        dilation=three(dilation, 1),
-        before=(0, 0, 0),
-        channels=y_shape[1],
-        outputs=y_shape[0] // groups,
-        groups=groups,
-        x_strides=four(x_strides),
-        y_strides=four(g_strides),
-    )
+    geometry = _weight_geometry(shapes, attrs, x_strides, g_strides)
     spec = winograd_weight.choice(geometry, dtype, target)
     if spec is not None:
         more += winograd_weight.schedule(spec, geometry, x_at, g_at, y, target, threads)

@@ -8,6 +8,7 @@ from math import prod
 from ..dtypes import DType
 from ..graph.node import LEAF, Node, is_given, postorder
 from ..machine import Target
+from ..ops import movement as mv
 from ..ops.scan import accumulator
 from . import (
     attention,
@@ -412,11 +413,28 @@ def _searchsorted(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array)
     return sort.schedule_search(seq.dtype, node.attrs[0], sizes, inputs, out)
 
 
-def _conv(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
+def _conv_weight(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
+    (x, g), (a, b), launches = node.inputs, inputs, []
+    shapes, attrs = (x.shape, g.shape, node.shape), node.attrs
+    if convolve.needs_padded_copy(shapes, attrs, node.dtype, s.target):
+        padding = attrs[2]
+        wide = mv.pad(x, ((0, 0), *padding, (0, 0)))
+        padded = Array(Buffer(wide.type.n_bytes, "temp", "padded"))
+        launches = s.copy_to(padded, wide)
+        a = padded, contiguous(wide.shape)
+        shapes, attrs = (
+            (wide.shape, *shapes[1:]),
+            (*attrs[:2], ((0, 0),) * len(padding), *attrs[3:]),
+        )
+    return launches + convolve.backward_weight(
+        shapes, attrs, a, b, out, node.dtype, s.target, s.threads
+    )
+
+
+def _pool(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
     shapes = (node.inputs[0].shape, node.inputs[1].shape, node.shape)
-    launches = CONVOLUTIONS[node.structure.op.kind]
     a, b = inputs
-    return launches(shapes, node.attrs, a, b, out, node.dtype, s.target, s.threads)
+    return pool.backward_max(shapes, node.attrs, a, b, out, node.dtype, s.target, s.threads)
 
 
 def _attention(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list[Launch]:
@@ -443,12 +461,6 @@ def _call(s: Scheduler, node: Node, inputs: Sequence[Input], out: Array) -> list
     return call.schedule(node, inputs, out)
 
 
-CONVOLUTIONS = {
-    "conv_weight": convolve.backward_weight,
-    "pool_max_input": pool.backward_max,
-}
-
-
 TEMPLATES: dict[str, Template] = {
     "attention": _attention,
     "attention_gradients": _attention,
@@ -456,8 +468,8 @@ TEMPLATES: dict[str, Template] = {
     "call": _call,
     "searchsorted": _searchsorted,
     "compact": _compact,
-    "conv_weight": _conv,
-    "pool_max_input": _conv,
+    "conv_weight": _conv_weight,
+    "pool_max_input": _pool,
     "scan": _scan,
     "argsort": _argsort,
     "argtop": _argtop,

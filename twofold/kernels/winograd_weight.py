@@ -63,7 +63,7 @@ def choice(g: Geometry, dtype: DType, target: Target) -> WinogradSpec | None:
         return None
     if (g.kernel, g.stride, g.dilation[1:]) != ((1, 3, 3), (1, 1, 1), (1, 1)):
         return None
-    if g.counts[0] != 1 or g.sizes[0] != 1 or not g.batch * prod(g.counts):
+    if g.counts[0] != 1 or g.sizes[0] != 1 or g.before[0] or not g.batch * prod(g.counts):
         return None
     if not g.channels * g.outputs or g.channels % lanes or g.outputs % lanes:
         return None
@@ -159,7 +159,7 @@ def _turn(
     sizes, strides = (g.sizes, g.x_strides) if is_inputs else (g.counts, g.y_strides)
     words = [
         channels, plane, first, -(-g.counts[1] // spec.m), -(-g.counts[2] // spec.m), *sizes[1:],
-        strides[0], *strides[2:],
+        *(g.before[1:] if is_inputs else (0, 0)), strides[0], *strides[2:],
     ]  # fmt: skip
     return Launch(
         WinogradTurnSpec(replace(spec, rows=0, vectors=0), transform),

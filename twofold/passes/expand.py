@@ -79,23 +79,13 @@ def _conv_weight(node: Node) -> Node | None:
     x, g = node.inputs
     kernel, *rest = node.attrs
     if _has_kernel(node):
-        return _padded_before(node)
+        return None
     rows = _rows(x, kernel, tuple(rest))
     columns = contract.transpose(_grouped(g, rest[3]))
     y = contract.matmul(columns, rows)
     by_tap = mv.reshape(y, (node.shape[0], *node.shape[2:], node.shape[1]))
     last = len(node.shape) - 1
     return mv.permute(by_tap, (0, last, *range(1, last)))
-
-
-def _padded_before(node: Node) -> Node | None:
-    """conv_weight(x, padding) = conv_weight(pad x, no padding), as its kernel takes it."""
-    x, g = node.inputs
-    kernel, stride, padding, dilation, groups = node.attrs
-    if not any(lo or hi for lo, hi in padding):
-        return None
-    wide = mv.pad(x, ((0, 0), *padding, (0, 0)))
-    return contract.conv_weight(wide, g, kernel, stride, ((0, 0),) * len(kernel), dilation, groups)
 
 
 def _conv_input(node: Node) -> Node | None:
