@@ -96,8 +96,7 @@ def adjust_gamma(img: Picture, gamma: float, gain: float = 1) -> Picture:
     """gain x^gamma, for x from 0 to 1."""
     _check("gamma", gamma)
     if not isinstance(img, Tensor):
-        table = [int(255 * gain * (k / 255.0) ** gamma + 1e-3) for k in range(256)]
-        table = [min(255, max(0, k)) for k in table] * 3
+        table = [int((255 + 1 - 1e-3) * gain * (k / 255.0) ** gamma) for k in range(256)] * 3
         return img.convert("RGB").point(table).convert(img.mode)
     exact = convert_image_dtype(img, dtypes.float32) if not img.is_floating_point() else img
     return convert_image_dtype((gain * exact**gamma).clamp(0, 1), img.dtype)
