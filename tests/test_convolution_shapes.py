@@ -227,3 +227,48 @@ def test_work_on_the_result_is_done_with_it_and_changes_no_bits(name, x, w, opti
     assert (found.result.numpy() == apart().numpy()).all()
     labels = [k.label for program in found.programs for k in program.kernels]
     assert not {"relu", "add", "mul+add+relu"} & set(labels), labels
+
+
+def test_gradients_of_many_weights_of_1_x_1_kernels():
+    """They are products of matrices of pixels and channels."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((2, 256, 5, 3)).astype(np.float32)
+    g = rng.standard_normal((2, 300, 5, 3)).astype(np.float32)
+    w = tf.zeros(300, 256, 1, 1, requires_grad=True)
+    y = tf.nn.functional.conv2d(tf.from_numpy(x), w)
+    (got,) = tf.autograd.grad(y, [w], tf.from_numpy(g))
+    expected = np.einsum("nohw,nchw->oc", g.astype(np.float64), x.astype(np.float64))
+    assert got.shape == (300, 256, 1, 1)
+    np.testing.assert_allclose(got.numpy()[:, :, 0, 0], expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "kernel, stride, padding, dilation, channels, size",
+    [
+        ((3, 3), 1, 1, 1, 32, (9, 16)),
+        ((3, 3), 2, 1, 1, 48, (15, 15)),
+        ((5, 3), (1, 2), (2, 0), 1, 21, (8, 11)),
+        ((3, 7), 1, (3, 6), (1, 2), 16, (6, 20)),
+        ((1, 9), (2, 1), (0, 4), 1, 96, (5, 3)),
+        ((2, 2), 3, 0, 1, 7, (7, 7)),
+    ],
+)
+def test_depthwise_convolutions_against_float64(kernel, stride, padding, dilation, channels, size):
+    """Edges, strides, dilations and channels that fill no vector; with work on the result too."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((2, channels, *size)).astype(np.float32)
+    w = rng.standard_normal((channels, 1, *kernel)).astype(np.float32)
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": channels}
+    wide = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (x, w)]
+    expected = torch.nn.functional.conv2d(*wide, **options)
+    ours = [tf.tensor(v, requires_grad=True) for v in (x, w)]
+    y = tf.nn.functional.conv2d(*ours, **options)
+    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), atol=3e-5)
+    cut = tf.nn.functional.conv2d(*ours, **options).relu() + 1
+    np.testing.assert_array_equal(cut.detach().numpy(), np.maximum(y.detach().numpy(), 0) + 1)
+    g = rng.standard_normal(tuple(expected.shape)).astype(np.float32)
+    expected.backward(torch.tensor(g, dtype=torch.float64))
+    y.backward(tf.from_numpy(g))
+    for a, b in zip(ours, wide):
+        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), atol=1e-4)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from kernel_oracle import run
 
+import twofold as tf
 from twofold import engine
 from twofold.graph.node import Node, is_given, postorder
 from twofold.kernels.build import build
@@ -129,3 +130,30 @@ def test_no_group_waits_for_itself() -> None:
     a = ew.exp(x)
     b = ew.mul(ew.sin(x), mv.expand(mv.reshape(total, (1, 1)), x.shape))
     check([ew.add(a, b), a, ew.mul(b, a), reduce.sum_(ew.mul(a, b), (1,))])
+
+
+def _kernels(f, *args):
+    return [k for p in tf.explain(f, *args, show=False).programs for k in p.kernels]
+
+
+def test_what_belongs_to_a_channel_is_computed_once():
+    """A square root for each channel, not for each pixel: it is stored by a kernel of its own."""
+    x, v = tf.ones(64, 32, 16), tf.ones(16)
+    small, large = sorted(
+        _kernels(lambda x, v: (x - 1) * (v + 1e-5).rsqrt(), x, v), key=lambda k: k.n_bytes
+    )
+    assert small.n_bytes < 1000 and "rsqrt" in small.text and "rsqrt" not in large.text
+
+
+def test_a_cheap_value_is_computed_again_though_it_reads_many_small_arrays():
+    """Normalized values are not stored beside their rectified ones; a gradient reads the input."""
+    x = tf.randn(8, 64, 32, requires_grad=True)
+    a, b, c = tf.randn(32), tf.randn(32), tf.randn(32)
+
+    def both(x):
+        y = ((x - a) * b + c).relu()
+        (g,) = tf.autograd.grad(y, [x], y.detach() + 1)
+        return y.detach(), g
+
+    stored = sum(k.n_bytes for k in _kernels(both, x))
+    assert stored <= 3.2 * x.numel() * 4

@@ -75,11 +75,30 @@ def _conv(node: Node) -> Node | None:
     return _ungrouped(contract.matmul(rows, contract.transpose(weight)), node.shape)
 
 
+POINTWISE = 1 << 16
+"""Weights of a 1 x 1 kernel from which on their gradient is a product of matrices: it packs both
+sides, where neighbouring pixels lie far apart."""
+
+
+def _pointwise_weight(node: Node) -> Node | None:
+    """conv_weight(x, g) = transposed g times x, both as (pixels, channels), for 1 x 1 kernels."""
+    x, g = node.inputs
+    kernel, stride, padding, _, groups = node.attrs
+    o, c, *_ = node.shape
+    moves = any(s != 1 for s in stride) or any(lo or hi for lo, hi in padding)
+    if prod(kernel) != 1 or moves or groups != 1 or o * c < POINTWISE:
+        return None
+    pixels = prod(x.shape[:-1])
+    columns = contract.transpose(mv.reshape(g, (pixels, o)))
+    y = contract.matmul(columns, mv.reshape(x, (pixels, c)))
+    return mv.reshape(y, node.shape)
+
+
 def _conv_weight(node: Node) -> Node | None:
     x, g = node.inputs
     kernel, *rest = node.attrs
     if _has_kernel(node):
-        return None
+        return _pointwise_weight(node)
     rows = _rows(x, kernel, tuple(rest))
     columns = contract.transpose(_grouped(g, rest[3]))
     y = contract.matmul(columns, rows)
