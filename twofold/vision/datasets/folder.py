@@ -76,7 +76,8 @@ class DatasetFolder(Dataset):
             _, class_to_idx = DatasetFolder.find_classes(directory)
         ends = tuple(extensions or ())
         is_valid = is_valid_file or (lambda path: path.lower().endswith(ends))
-        found, empty = [], []
+        found: list[tuple[str, int]] = []
+        empty: list[str] = []
         for name, number in sorted(class_to_idx.items()):
             before = len(found)
             for folder, _, files in sorted(

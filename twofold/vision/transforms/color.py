@@ -81,8 +81,8 @@ def adjust_hue(img: Picture, hue_factor: float) -> Picture:
             return img
         hue, saturation, value = img.convert("HSV").split()
         step = np.uint8(int(hue_factor * 255) % 256)
-        turned = np.asarray(hue, dtype=np.uint8) + step  # round the circle, modulo 256
-        whole = Image.merge("HSV", (Image.fromarray(turned), saturation, value))
+        around = np.asarray(hue, dtype=np.uint8) + step  # modulo 256
+        whole = Image.merge("HSV", (Image.fromarray(around), saturation, value))
         return whole.convert(img.mode)
     if get_image_num_channels(img) == 1:
         return img

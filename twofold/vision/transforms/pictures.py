@@ -316,7 +316,8 @@ def pad(img: Picture, padding: Any, fill: Any = 0, padding_mode: str = "constant
             return ImageOps.expand(img, (left, top, right, bottom), fill=_colour(img, colour))
         array = np.asarray(img)
         widths = ((top, bottom), (left, right), (0, 0))[: array.ndim]
-        out = Image.fromarray(np.pad(array, widths, mode=padding_mode))
+        framed = np.pad(array, widths, mode=padding_mode)  # type: ignore[call-overload]
+        out = Image.fromarray(framed)
         if img.mode == "P":
             out.putpalette(img.getpalette())
         return out
