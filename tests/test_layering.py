@@ -19,7 +19,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("codegen",),
     ("engine",),
     (
-        "anomaly", "at_once", "autograd_api", "autograd_function", "capture", "creation",
+        "anomaly", "at_once", "autograd_api", "autograd_function", "capture", "control",
+        "creation",
         "custom_function", "explanation", "functional", "functions", "gradcheck", "indexing",
         "interchange", "mirrors", "printing", "random", "repeated", "replay", "settings", "tensor",
         "windows",

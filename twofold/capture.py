@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import config, engine
+from .control import NotRewritable, recording_decisions, rewritten
 from .graph.modes import modes
 from .graph.node import Node, leaf, recorder
 from .graph.observe import Observation
@@ -59,10 +60,19 @@ class _Variant:
 
 
 class Captured:
-    """A function that is run as one plan once it was seen to do the same twice. See `compile`."""
+    """A function that is run as one plan once it was seen to do the same twice. See `compile`.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    `rewritten` is the function with its decisions in the graph, which takes its place once it was
+    seen to look at a value; "" until then, and why not, where it cannot be.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], control: str = "graph", strict: bool = False
+    ) -> None:
         self.function = function
+        self.control = control
+        self.strict = strict
+        self.rewritten: Callable[..., Any] | str = ""
         self.variants: OrderedDict[tuple, _Variant] = OrderedDict()
         self.leaves: list[Tensor] = []
         functools.update_wrapper(self, function, updated=())
@@ -101,7 +111,7 @@ class Captured:
         """A compiled method captures for each instance apart, since its state is the instance's."""
         if instance is None:
             return self
-        bound = Captured(self.function.__get__(instance, owner))
+        bound = Captured(self.function.__get__(instance, owner), self.control, self.strict)
         try:
             instance.__dict__[self.function.__name__] = bound
         except AttributeError:
@@ -117,7 +127,11 @@ class Captured:
         start = recorder.serial
         recorder.observer = observation
         try:
-            result = self.function(*inside.replace(args), **inside.replace(kwargs))
+            if isinstance(self.rewritten, str):
+                result, against = self.function(*inside.replace(args), **inside.replace(kwargs)), {}
+            else:
+                with recording_decisions() as against:
+                    result = self.rewritten(*inside.replace(args), **inside.replace(kwargs))
         finally:
             recorder.observer = None
         why = ""
@@ -126,7 +140,13 @@ class Captured:
             if observation.broken is not None:
                 file, line, _ = observation.broken
                 why = f"a value is asked for within it ({file}:{line})"
-                variant.dynamic = True
+                if self.control == "graph" and self.rewritten == "":
+                    variant.tries = -1
+                    self.rewritten = _rewritten(self.function)
+                if self.strict or isinstance(self.rewritten, str) or variant.tries >= 0:
+                    variant.dynamic = True
+                    reason = against.get((file, line)) or self.rewritten
+                    why += f": {reason}" if isinstance(reason, str) and reason else ""
             elif (
                 recorder.epoch != observation.epoch
             ):  # another thread ran a plan: nothing was learnt
@@ -151,6 +171,8 @@ class Captured:
         if variant.dynamic:
             why = why or "what it reads or writes differs from call to call"
             name = getattr(self.function, "__qualname__", repr(self.function))
+            if self.strict:
+                raise RuntimeError(f"[compile] {name} cannot be one graph: {why}")
             warnings.warn(
                 f"[compile] {name} is run as it is, not replayed: {why}", NotCaptured, stacklevel=3
             )
@@ -435,14 +457,27 @@ def _targets(
     return targets
 
 
-def compile(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+def _rewritten(function: Callable[..., Any]) -> Callable[..., Any] | str:
+    """`function` with its decisions in the graph, or why that cannot be."""
+    try:
+        return rewritten(function)
+    except NotRewritable as error:
+        return str(error)
+
+
+def compile(
+    function: Callable[..., Any] | None = None, *, control: str = "graph", **options: Any
+) -> Any:
     """`function` run as one plan: graph, gradients, optimizer's update and all.
 
     Its first calls run as they are; once two of a kind did the same, further ones skip Python. A
     training step (forward, `backward()`, `optimizer.step()`) is captured whole, and parameters,
-    optimizer state, gradients and random numbers are as without. Functions that cannot be replayed
-    run as they are, with a warning that says why. Also a decorator. PyTorch's options are accepted
-    and change nothing. TypeError for arguments that are neither tensors nor hashable.
+    optimizer state, gradients and random numbers are as without. Where it decides by a tensor's
+    value (`if`, `while`, `for ... in range`), both ways become part of the plan, by its source, if
+    they are values and no effects; with `control="dynamic"` it then runs as it is. Functions that
+    cannot be replayed run as they are, with a warning that says why and where; with
+    `fullgraph=True` that is a RuntimeError. Also a decorator. PyTorch's other options change
+    nothing. TypeError for arguments that are neither tensors nor hashable.
 
     >>> import twofold as tf
     >>> @tf.compile
@@ -455,8 +490,10 @@ def compile(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     unknown = set(options) - known
     if unknown:
         raise TypeError(f"[compile] an unknown option; got {sorted(unknown)}; try {sorted(known)}")
+    if control not in ("graph", "dynamic"):
+        raise ValueError(f"[compile] control must be 'graph' or 'dynamic'; got {control!r}")
     if function is None:
-        return functools.partial(compile, **options)
+        return functools.partial(compile, control=control, **options)
     if options.get("disable"):
         return function
-    return Captured(function)
+    return Captured(function, control, bool(options.get("fullgraph")))

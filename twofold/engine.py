@@ -35,7 +35,6 @@ from .kernels.text import kernel_text
 from .kernels.verify import verify_launches
 from .ops import interpret
 from .ops.body import recording
-from .ops.bundle import Bundle
 from .ops.elementwise import DETACH
 from .ops.scalar_numpy import held_dtype, to_held, to_stored
 from .runtime import walker
@@ -144,6 +143,8 @@ def to_numpy(node: Node) -> np.ndarray:
     """The value of `node` as a NumPy array on the value's own memory (bfloat16 as its bits)."""
     if node.value is None:
         realize([node])
+    elif recorder.observer is not None:
+        recorder.observer.looked_at(node)
     return array_of(node)
 
 
@@ -368,7 +369,7 @@ def _candidates(roots: list[Node]) -> list[Node]:
             if s.requires_grad and x.value is None and not x.released and id(x) not in seen:
                 seen.add(id(x))
                 stack.append(x)
-                if not isinstance(s.op, Bundle):  # its parts have the values
+                if not s.op.is_bundle:  # its parts have the values
                     found.append(x)
     return found
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import engine
 from ..autograd_api import no_grad
+from ..control import NotRewritable, recording_decisions, rewritten
 from ..func import trees
 from ..func.tracing import Trace, rebuild
 from ..graph.node import Node, leaf, postorder, recorder
@@ -20,8 +21,8 @@ from .program import form_of
 
 _REFUSAL = (
     "[save_program] the function looks at a value that depends on its inputs (item(), a condition, "
-    "print, numpy()), which a program cannot; try where() in place of if, and scan() in place of a "
-    "loop whose length depends on values"
+    "print, numpy()), which a program cannot; try cond() or where() in place of if, and "
+    "while_loop() or scan() in place of a loop whose length depends on values"
 )
 
 
@@ -41,11 +42,36 @@ class Recording:
 
 
 def record(function: Callable[..., Any], types: Sequence[Type], names: Sequence[str]) -> Recording:
-    """`function` called once on placeholders of these types.
+    """`function` called once on placeholders of these types; once more, with its decisions
+    rewritten, where it decides by values.
 
     RuntimeError where it looks at a value, draws random numbers, or writes to a tensor that was
     there before; TypeError where it returns anything but tensors in tuples, lists and dicts.
     """
+    try:
+        return _record(function, function, types, names)
+    except RuntimeError as error:
+        if str(error) != _REFUSAL:
+            raise
+        try:
+            own = rewritten(function)
+        except NotRewritable as why:
+            raise RuntimeError(f"{_REFUSAL}; its if and while are not rewritten: {why}") from None
+    with recording_decisions() as against:
+        try:
+            return _record(function, own, types, names)
+        except RuntimeError as error:
+            if str(error) != _REFUSAL or not against:
+                raise
+            (file, line), reason = next(iter(against.items()))
+            raise RuntimeError(f"{_REFUSAL}; {file}, line {line}: {reason}") from None
+
+
+def _record(
+    function: Callable[..., Any], called: Callable[..., Any], types: Sequence[Type],
+    names: Sequence[str],
+) -> Recording:  # fmt: skip
+    """`record` of `function`, by calling `called`."""
     engine.flush()
     known = _named(function)
     before = [(name, x._storage, x._storage.node) for name, x in known.items()]
@@ -55,7 +81,7 @@ def record(function: Callable[..., Any], types: Sequence[Type], names: Sequence[
         with no_grad(), Trace(_REFUSAL) as trace:
             stand_ins = [trace.stand_in(x, x.shape) for x in inputs]
             placeholders = [x._node() for x in stand_ins]
-            result = function(*stand_ins)
+            result = called(*stand_ins)
             form = form_of(result)
             found = [x._node() for x in trees.leaves(result)]
             roots = rebuild(found, list(zip(placeholders, inputs)))

@@ -65,7 +65,7 @@ def _name(f: Callable[..., Any]) -> str:
     return getattr(f, "__qualname__", repr(f))
 
 
-def _one(op: str, value: Any, dtype: dtypes.DType) -> Node:
+def one(op: str, value: Any, dtype: dtypes.DType) -> Node:
     """The only element of a tensor, as a node without axes."""
     if not isinstance(value, Tensor) or value.numel() != 1:
         what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
@@ -101,7 +101,7 @@ def cond(
     if isinstance(pred, bool):
         form, tensors = _operands("cond", operands)
         return (true_fn if pred else false_fn)(*formed(form, tensors))
-    flags = mv.reshape(_one("cond", pred, dtypes.bool_), (1,))
+    flags = mv.reshape(one("cond", pred, dtypes.bool_), (1,))
     return _branch("cond", flags, (true_fn, false_fn), operands)
 
 
@@ -121,7 +121,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         form, tensors = _operands("switch", operands)
         return branches[min(max(index, 0), len(branches) - 1)](*formed(form, tensors))
     n = len(branches) - 1
-    at = mv.expand(_one("switch", index, dtypes.int64), (n,))
+    at = mv.expand(one("switch", index, dtypes.int64), (n,))
     return _branch("switch", ew.le(at, mv.iota(n)), branches, operands)
 
 
@@ -186,7 +186,7 @@ def while_loop(
                 )
         one = ew.constant(1, dtypes.int64)
         counted = [ew.add(c, one) for c in count]
-        return [_one("while_loop", go, dtypes.bool_), *[x._node() for x in after], *counted]
+        return [one("while_loop", go, dtypes.bool_), *[x._node() for x in after], *counted]
 
     types = [x.type for x in (*carried, *counts)]
     traced, constants = trace(body, types, whole=True)

@@ -122,6 +122,7 @@ class Leaf:
     starts_gradient = False
     locates = False
     has_body = False
+    is_bundle = False
     complex_rule = "parts"
 
     def infer(self, types: list[Type], attrs: tuple) -> Type:

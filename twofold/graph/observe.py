@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .node import Node, recorder
+from .node import Node, recorder, user_location
 
 
 class Live(float):
@@ -85,6 +85,12 @@ class Observation:
         self.grads: dict[int, tuple[Any, bool]] = {}
         self.broken: tuple[str, int, str] | None = None
         self.epoch = recorder.epoch
+        self.start = recorder.serial
+
+    def looked_at(self, node: Node) -> None:
+        """A value that was there before is looked at: it may be another at the next call."""
+        if node.serial <= self.start and self.broken is None:
+            self.broken = user_location() or ("unknown", 0, "")
 
     def live(self, node: Node, read: Callable[[], Any]) -> None:
         """The leaf `node` holds what `read` gives, at each call."""

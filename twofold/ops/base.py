@@ -32,7 +32,8 @@ class Op:
     "reduce", "movement", or the name of the template that implements it. `differentiable` is False
     where no gradient flows (comparisons, indices). `locates` records the user's line in each node,
     for ops whose inputs may be wrong only at run time. `has_body` says that the first attribute is
-    a graph (see `body.py`). `added` gives what attributes that older texts of graphs lack were
+    a graph (see `body.py`). `is_bundle` says that only parts of the value
+    are used (see `bundle.py`). `added` gives what attributes that older texts of graphs lack were
     then, from the others.
 
     `complex_rule` tells how complex values are split into real ones (`passes/complex.py`): "" if
@@ -49,6 +50,7 @@ class Op:
     starts_gradient: bool = False
     locates: bool = False
     has_body: bool = False
+    is_bundle: bool = False
     added: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {}
     complex_rule: str = ""
 

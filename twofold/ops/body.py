@@ -226,7 +226,8 @@ def _as_recorded(roots: Sequence[Node], env: Env) -> list[Node]:
                 "try them on what the loop gives"
             )
         (made,) = [env[id(node.inputs[0])]] if is_leaf else substitute([node], env)
-        if made.requires_grad and (is_leaf or not node.structure.requires_grad):
+        stops = is_leaf or not node.structure.requires_grad
+        if made.requires_grad and stops and not op.is_bundle:  # of a bundle, each part is detached
             made = ew.detach(made)
         env[id(node)] = made
     return [env[id(r)] for r in roots]

@@ -29,6 +29,7 @@ class Bundle(Op):
     """The family. The first attribute is a body; `parts` tells the types of the results."""
 
     has_body = True
+    is_bundle = True
 
     def parts(self, attrs: tuple) -> list[Type]:
         """The type of each result."""

@@ -1,0 +1,260 @@
+"""Plain Python decisions on tensors in captured functions: the same bits as without."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import twofold as tf
+from twofold.capture import NotCaptured
+
+pytestmark = pytest.mark.native
+
+
+def check(function: Callable[..., Any], *inputs: tuple, rounds: int = 3) -> Any:
+    """The captured function gives the plain one's bits for all inputs, and is replayed: one plan
+    for each kind of argument, whichever way it goes."""
+    captured = tf.compile(function)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NotCaptured)
+        for _ in range(rounds):
+            for given in inputs:
+                expected, got = function(*given), captured(*given)
+                assert type(expected) is type(got)
+                parts = expected if isinstance(expected, tuple) else (expected,)
+                own = got if isinstance(got, tuple) else (got,)
+                for a, b in zip(parts, own, strict=True):
+                    a, b = tf.as_tensor(a), tf.as_tensor(b)
+                    assert a.dtype is b.dtype
+                    np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
+    assert all(v.settled for v in captured.variants.values())
+    return captured
+
+
+def rows(*numbers: float) -> list[tuple[tf.Tensor]]:
+    return [(tf.tensor([n, n / 2 + 1, 0.25]),) for n in numbers]
+
+
+def test_if_else_and_what_follows() -> None:
+    def f(x: Any) -> Any:
+        y = x + 1
+        if x.sum() > 0:
+            y = y * 2
+            z = y.exp()
+        elif x[0] < -3:
+            z = y - 7
+        else:
+            z, y = y, x
+        return y + z
+
+    check(f, *rows(1, -2, -9, 4))
+
+
+def test_early_returns() -> None:
+    def f(x: Any) -> Any:
+        if x.sum() > 10:
+            return x * 100, 1.5
+        y = x.sin()
+        if x[0] > 2:
+            if x[1] > 2.2:
+                return y * 2, 2.5
+            y = y + 5
+        return y, y.mean()
+
+    def g(x: Any) -> Any:
+        a, b = f(x)
+        return a, tf.as_tensor(b)
+
+    check(g, *rows(1, 2.1, 3, 20, -4))
+
+
+def test_while_with_numbers_break_and_continue() -> None:
+    def f(x: Any) -> Any:
+        i, total, halved = 0, 0.0, False
+        while x.abs().sum() > 0.1:
+            i += 1
+            if x[0] < 0:
+                x = -x
+                continue
+            x = x / 2 - 0.01
+            halved = True
+            total = total + x.sum()
+            if i > 6:
+                break
+            total = total * 0.9
+        return x, total if halved else x.sum(), i * x
+
+    check(f, *rows(1, -5, 300, 2000))
+
+
+def test_for_over_a_range() -> None:
+    def f(x: Any, n: Any) -> Any:
+        y = x
+        for i in range(n):
+            y = y * 1.1 + i
+            if y.sum() > 20:
+                break
+        for k in range(2, 12, 3):
+            if y[0] > k:
+                y = y - k
+        return y
+
+    check(f, *[(x, tf.tensor(n)) for (x,), n in zip(rows(1, -5, 3), (4, 9, 0))])
+
+
+def test_loops_in_loops_and_arrays_written_by_rows() -> None:
+    def f(x: Any) -> Any:
+        out = tf.zeros(6, 3)
+        i = 0
+        while i < 6 and x.sum() < 40:
+            out[i] = x
+            y = x
+            while not y.max() < 1:
+                y = y * 0.5
+            x = x + y + 1
+            i = i + 1
+        return out, x, 0 < x.sum() < 41 or x[0] > 100
+
+    check(f, *rows(1, 7, 30))
+
+
+def test_closures_defaults_helpers_and_modules() -> None:
+    scale, offset = tf.tensor(3.0), [1.0]
+
+    def helper(x: Any) -> Any:
+        return x if x.sum() > 0 else -x
+
+    class Gate(tf.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = tf.nn.Linear(3, 3)
+
+        def forward(self, x: Any) -> Any:
+            y = self.linear(x)
+            if y.sum() > 0:
+                y = y.relu()
+            return y
+
+    gate = Gate()
+
+    def f(x: Any, *, times: int = 2) -> Any:
+        def local(y: Any) -> Any:
+            if y[0] > 1:
+                return y / scale
+            return y + offset[0]
+
+        for _ in range(times):
+            x = helper(x) - 1
+        with tf.no_grad():
+            return gate(local(x)) * (2 if x[0] > 0 else 3)
+
+    check(f, *rows(1, -2, 5, 0.5))
+    assert "forward" not in gate.__dict__
+
+
+def test_what_is_changed_in_place_is_changed() -> None:
+    state = tf.zeros(3)
+
+    def f(x: Any) -> Any:
+        y = x * 1
+        if x.sum() > 0:
+            y += 1
+            y.mul_(2)
+        while y[0] < 9:
+            y[0] = y[0] + 4
+        state.copy_(y)
+        return y + state
+
+    check(f, *rows(1, -2, 5))
+
+
+def test_training_steps() -> None:
+    """A loss that chooses, in a loop: parameters stay the same bits, gradients flow."""
+
+    def run(compiled: bool) -> list[np.ndarray]:
+        w = tf.full((3,), 0.3, requires_grad=True)
+        optimizer = tf.optim.Adam([w], lr=0.05)
+
+        def step(x: Any) -> Any:
+            y = x * w
+            for _ in range(4):
+                if y.sum() > 1:
+                    y = y * y * 0.5
+                    break
+                y = y + w
+            loss = y.abs().sum()
+            if loss > 2:
+                loss = loss.sqrt()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        own = tf.compile(step, fullgraph=False) if compiled else step
+        losses = [own(x).numpy().copy() for (x,) in rows(1, 9, -3, 2, 1, 40, 5, 2)]
+        if compiled:
+            assert any(v.settled for v in own.variants.values())
+        return [*losses, w.detach().numpy()]
+
+    for a, b in zip(run(False), run(True), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-6)
+
+
+def test_what_cannot_be_recorded_runs_as_it_is_and_says_where() -> None:
+    seen: list[float] = []
+
+    def effect(x: Any) -> Any:
+        if x.sum() > 0:
+            seen.append(1.0)
+        return x * 2
+
+    def shapes(x: Any) -> Any:
+        y = x
+        if x.sum() > 0:
+            y = x[:2]
+        return y * 2
+
+    def grows(x: Any) -> Any:
+        while x.sum() < 9:
+            x = tf.cat([x, x + 1])
+        return x
+
+    for f, words in (
+        (effect, r"test_decisions.py:\d+\): a call is made for its effect in line \d+"),
+        (shapes, r"y is float32\[2\] after one branch of line \d+ and float32\[3\]"),
+        (grows, r"x is float32\[3\] before and float32\[6\] after a round of the loop in line"),
+    ):
+        captured = tf.compile(f)
+        with pytest.warns(NotCaptured, match=words):
+            for _ in range(2):
+                for (x,) in rows(1, -2):
+                    assert captured(x).tolist() == f(x).tolist()
+        with pytest.raises(RuntimeError, match=r"\[compile\] .*cannot be one graph"):
+            strict = tf.compile(f, fullgraph=True)
+            for _ in range(3):
+                strict(rows(1)[0][0])
+    assert len(seen) > 4
+
+    def plain(x: Any) -> Any:
+        return x if x.sum() > 0 else -x
+
+    dynamic = tf.compile(plain, control="dynamic")
+    with pytest.warns(NotCaptured, match="a value is asked for"):
+        assert dynamic(tf.ones(2)).tolist() == [1, 1]
+
+
+def test_an_argument_that_is_looked_at_is_no_constant() -> None:
+    """Its value decides at each call, though it is known when the function is recorded."""
+
+    def f(x: Any, flag: Any) -> Any:
+        if flag:
+            return x * 2
+        return x * 3
+
+    captured = tf.compile(f)
+    for flag in (True, True, True, True, False, True):
+        assert captured(tf.ones(2), tf.tensor(flag)).tolist() == [2.0 if flag else 3.0] * 2
