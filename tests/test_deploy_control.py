@@ -118,3 +118,14 @@ def test_a_c_program_decides(threads: int, tmp_path: Path) -> None:
 def test_objects_of_other_processors(target: str, tmp_path: Path) -> None:
     made = export(program_of(walker(), [tf.zeros(3, 6)]), tmp_path, "walker", target)
     assert made.object_path.stat().st_size > 1000
+
+
+def test_bodies_read_inputs_that_they_are_not_given() -> None:
+    def f(x: Any, w: Any) -> Any:
+        c, ys = tf.scan(lambda c, r: (c * w + r, w), tf.zeros(3), x)
+        return c, ys, tf.cond(c.sum() > 0, lambda: w, lambda: x[0])
+
+    x, w = tf.randn(4, 3), tf.randn(3)
+    program = program_of(f, [x, w])
+    for a, b in zip(program(x, w), f(x, w), strict=True):
+        assert a.tolist() == b.tolist()

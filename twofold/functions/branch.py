@@ -184,8 +184,7 @@ def while_loop(
                     f"[while_loop] value {i} must keep its type; got {x._node().type!r} from "
                     f"{_name(body_fn)} for {old.type!r}; try .to() or expand() on loop_vars"
                 )
-        one = ew.constant(1, dtypes.int64)
-        counted = [ew.add(c, one) for c in count]
+        counted = [ew.add(c, ew.constant(1, dtypes.int64)) for c in count]
         return [one("while_loop", go, dtypes.bool_), *[x._node() for x in after], *counted]
 
     types = [x.type for x in (*carried, *counts)]

@@ -167,7 +167,8 @@ def constant(roots: Sequence[Node]) -> set[int]:
     """Ids of the nodes that depend on no value at all, and that no gradient is asked for."""
     found: set[int] = set()
     for node in postorder(roots, pending_only=True):
-        given = is_given(node) or node.structure.requires_grad
+        given = is_given(node) or node.structure.op.kind == "placeholder"
+        given = given or node.structure.requires_grad
         if not given and all(id(x) in found for x in node.inputs):
             found.add(id(node))
     return found
