@@ -18,7 +18,7 @@ from twofold.onnx.registry import as_array  # noqa: E402
 from twofold.serialization import FormatError  # noqa: E402
 
 helper, numpy_helper = onnx.helper, onnx.numpy_helper
-FLOAT = onnx.TensorProto.FLOAT
+FLOAT, BOOL, INT64 = (onnx.TensorProto.DataType.Value(n) for n in ("FLOAT", "BOOL", "INT64"))
 
 ABSENT = (
     "UINT", "INT4", "INT2", "FLOAT8", "FLOAT4", "BFLOAT16", "bf16", "uint16", "uint32", "uint64",
@@ -151,9 +151,95 @@ def test_branches_and_loops() -> None:
         helper.make_node("If", ["c"], ["y"], then_branch=then, else_branch=other),
     ]
     model = OnnxModel(model_of(nodes, {"x": [2]}, ["y"], zero=np.float32(0)))
-    with pytest.warns(tf.capture.NotCaptured):
-        assert model(tf.tensor([-1.0, -2.0])).tolist() == [1.0, 2.0]
-    assert model(tf.tensor([1.0, 2.0])).tolist() == [1.0, 2.0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(4):
+            assert model(tf.tensor([-1.0, -2.0])).tolist() == [1.0, 2.0]
+            assert model(tf.tensor([1.0, 2.0])).tolist() == [1.0, 2.0]
+    program = tf.deploy.program_of(model, [tf.zeros(2)])
+    assert program(tf.tensor([-1.0, -2.0])).tolist() == [1.0, 2.0]
+    assert program(tf.tensor([1.0, 5.0])).tolist() == [1.0, 5.0]
+
+
+def info(name: str, kind: int = FLOAT, shape: Any = None) -> Any:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+@pytest.mark.parametrize("rows", [False, True])
+@pytest.mark.parametrize("count", [None, 3, 12])
+def test_loops(count: int | None, rows: bool) -> None:
+    """Loops whose length is a number, an input, or depends on what they carry."""
+    outputs = [info("go", BOOL, []), info("after"), *([info("row")] if rows else [])]
+    body = helper.make_graph(
+        [
+            helper.make_node("Mul", ["before", "half"], ["scaled"]),
+            helper.make_node("Cast", ["i"], ["f"], to=FLOAT),
+            helper.make_node("Add", ["scaled", "f"], ["after"]),
+            helper.make_node("ReduceSum", ["after"], ["s"], keepdims=0),
+            helper.make_node("Less", ["s", "limit"], ["small"]),
+            helper.make_node("Identity", ["small" if count is None else "goes"], ["go"]),
+            *([helper.make_node("Neg", ["after"], ["row"])] if rows else []),
+        ],
+        "body",
+        [info("i", INT64, []), info("goes", BOOL, []), info("before")],
+        outputs,
+    )
+    given = ["", "yes"] if count is None else ["n", ""]
+    names = ["y", "stacked"] if rows else ["y"]
+    nodes = [helper.make_node("Loop", [*given, "x"], names, body=body)]
+    constants = {"half": np.float32(0.5), "limit": np.float32(20), "yes": np.asarray(True)}
+    if count is not None:
+        constants["n"] = np.asarray(count)
+    proto = model_of(nodes, {"x": [3]}, names, **constants)
+    model = OnnxModel(proto)
+    for start in (0.0, 40.0, -9.0):
+        x = np.full(3, start, np.float32)
+        y, stacked, i = x, [], 0
+        while count is None or i < count:
+            y = y * 0.5 + i
+            stacked.append(-y)
+            i += 1
+            if count is None and y.sum() >= 20:
+                break
+        for _ in range(3):
+            found = model.run(None, {"x": x})
+            np.testing.assert_allclose(found[0], y, rtol=1e-5)
+            if rows:
+                np.testing.assert_allclose(found[1], stacked, rtol=1e-5)
+    settled = any(v.settled for v in model._captured.variants.values())
+    assert settled == (count is not None or not rows)  # stacked rows of unknown length
+    if settled:
+        program = tf.deploy.program_of(model, [tf.zeros(3)])
+        assert (program.text.count("loop(") > 0) == (count != 3)
+
+
+@pytest.mark.parametrize("steps", [2, 9])
+def test_scans(steps: int) -> None:
+    """Both directions, along any axis, as one loop where it is long."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Add", ["c", "a"], ["sum"]),
+            helper.make_node("Mul", ["sum", "b"], ["row"]),
+        ],
+        "body",
+        [info("c"), info("a"), info("b")],
+        [info("sum"), info("row")],
+    )
+    for back in (0, 1):
+        nodes = [
+            helper.make_node(
+                "Scan", ["start", "x", "x"], ["last", "rows"], body=body, num_scan_inputs=2,
+                scan_input_directions=[back, 1], scan_input_axes=[1, 1], scan_output_axes=[1],
+                scan_output_directions=[back],
+            )
+        ]  # fmt: skip
+        proto = model_of(nodes, {"x": [4, steps]}, ["last", "rows"], start=np.zeros(4, "f"))
+        x = np.random.default_rng(0).standard_normal((4, steps)).astype(np.float32)
+        last, rows = OnnxModel(proto).run(None, {"x": x})
+        sums = np.cumsum(x[:, ::-1] if back else x, 1)
+        wanted = sums * x[:, ::-1]
+        np.testing.assert_allclose(last, sums[:, -1], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(rows, wanted[:, ::-1] if back else wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_bad_files_and_calls(tmp_path: Path) -> None:
