@@ -335,6 +335,14 @@ def test_captured_steps_keep_both_ways() -> None:
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+def test_nans_are_found_in_branches() -> None:
+    x = tf.tensor([1.0, -2.0], requires_grad=True)
+    with config.override(trap_nan=True):
+        y, _ = tf.cond(x.sum() < 9, lambda x: (x.log(), x.argmax()), lambda x: (x, x.argmin()), x)
+        with pytest.raises(RuntimeError, match=r"\[part\] gave NaN.*test_control.py"):
+            y.tolist()
+
+
 def test_errors_name_the_rule() -> None:
     x = tf.tensor([1.0, 1.0, 1.0])
     with pytest.raises(RuntimeError, match=r"\[cond\] branches must return the same kinds.*lambda"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -223,7 +224,22 @@ def test_what_cannot_be_recorded_runs_as_it_is_and_says_where() -> None:
             x = tf.cat([x, x + 1])
         return x
 
+    def helped(x: Any) -> Any:
+        calls = 0
+
+        def count() -> int:
+            nonlocal calls
+            calls += 1
+            return calls
+
+        if x.sum() > 0:
+            x = x * count()
+        else:
+            x = x - count()
+        return x
+
     for f, words in (
+        (helped, r"calls, of another scope, is set in line \d+"),
         (effect, r"test_decisions.py:\d+\): a call is made for its effect in line \d+"),
         (shapes, r"y is float32\[2\] after one branch of line \d+ and float32\[3\]"),
         (grows, r"x is float32\[3\] before and float32\[6\] after a round of the loop in line"),
@@ -245,6 +261,150 @@ def test_what_cannot_be_recorded_runs_as_it_is_and_says_where() -> None:
     dynamic = tf.compile(plain, control="dynamic")
     with pytest.warns(NotCaptured, match="a value is asked for"):
         assert dynamic(tf.ones(2)).tolist() == [1, 1]
+
+
+def test_explanations_show_the_branches() -> None:
+    def f(x: Any) -> Any:
+        while x.sum() < 100:
+            x = x * 2 if x[0] > 0 else x + 1
+        return x
+
+    captured = tf.compile(f)
+    for _ in range(3):
+        captured(tf.ones(4))
+    found = tf.explain(captured, tf.ones(4), show=False)
+    assert len(found.programs) == 1 and "while_loop" in str(found)
+    assert found.result.tolist() == f(tf.ones(4)).tolist()
+
+
+def test_a_captured_function_within_another() -> None:
+    class Positive:
+        def __call__(self, x: Any, sign: int) -> Any:
+            return x * sign if x.sum() > 0 else x
+
+    inner = tf.compile(functools.partial(Positive(), sign=-1))
+
+    def f(x: Any) -> Any:
+        return inner(x) if x[0] < 5 else inner(x + 1) * 2
+
+    check(f, *rows(1, -2, 7))
+    check(functools.partial(Positive(), sign=-1), *rows(1, -2, 7))
+
+
+class _Base:
+    def shifted(self, x: Any) -> Any:
+        return x + 1
+
+
+class _Derived(_Base):
+    def shifted(self, x: Any) -> Any:
+        if x.sum() > 0:
+            x = x * 2
+        return super().shifted(x)
+
+
+def _nonlocal(x: Any) -> Any:
+    calls = 0
+
+    def one_or_two() -> int:
+        nonlocal calls
+        calls += 1
+        return 1 if calls > 1 else 2
+
+    return x * one_or_two() * (1 if x.sum() > 0 else 3) * one_or_two()
+
+
+def _return_in_a_loop(x: Any) -> Any:
+    for i in range(5):
+        if i == 3:
+            return x * i
+        x = x.abs() if x[0] < 0 else x + 1
+    return x
+
+
+def _try_and_with(x: Any) -> Any:
+    try:
+        y = x * 2
+        if x.sum() > 0:
+            y = x * 3
+    except ValueError:
+        y = x
+    with tf.no_grad():
+        if y.sum() > 10:
+            y = y - 1
+    return y
+
+
+def _lists_and_dicts(x: Any) -> Any:
+    ys, state = [x * i for i in range(3)], {"n": 0, "x": x}
+    if x.sum() > 0:
+        ys = [y + 1 for y in ys]
+        state = {"n": 1, "x": x * 2}
+    return sum(ys) + state["x"] * (state["n"] + 1)
+
+
+def _continue_by_turns(x: Any) -> Any:
+    i = 0
+    while i < 8:
+        i += 1
+        if i % 2:
+            continue
+        if x.sum() > 20:
+            continue
+        x = x + i
+    return x
+
+
+def _breaks_in_loops(x: Any) -> Any:
+    total = x * 0
+    for i in range(4):
+        for j in range(4):
+            if total.sum() > 9:
+                break
+            total = total + i * j * x.abs()
+        if total[0] > 6:
+            break
+    return total
+
+
+def _a_sum_that_starts_at_0(x: Any) -> Any:
+    total = 0
+    for i in range(3):
+        if x[i] > 0:
+            total += x[i]
+    return tf.as_tensor(total)
+
+
+def _while_and_else(x: Any) -> Any:
+    i = 0
+    while i < 3:
+        i += 1
+        if x[0] < i:
+            x = x + 1
+    else:
+        x = x * 2
+    return x
+
+
+def _options(x: Any, *, a: int = 2, b: Any = None) -> Any:
+    if b is None:
+        b = a
+    assert x.dim() == 1
+    if x.sum() > 0 and b > 1:
+        unused = x * b
+        x = unused
+    return x
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        _Derived().shifted, _nonlocal, _return_in_a_loop, _try_and_with, _lists_and_dicts,
+        _continue_by_turns, _breaks_in_loops, _a_sum_that_starts_at_0, _while_and_else, _options,
+    ],
+)  # fmt: skip
+def test_ways_of_writing(function: Any) -> None:
+    check(function, *[(tf.tensor(v),) for v in ([1.0, 2, 3], [-5.0, 1, 2], [0.1, 0.2, 0.3])])
 
 
 def test_an_argument_that_is_looked_at_is_no_constant() -> None:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import config, engine
-from .control import NotRewritable, recording_decisions, rewritten
+from .control import NotRewritable, called, recording_decisions, rewritten
 from .graph.modes import modes
 from .graph.node import Node, leaf, recorder
 from .graph.observe import Observation
@@ -81,7 +81,7 @@ class Captured:
         options = config.current()
         within = recorder.observer is not None or recorder.tracing is not None
         if within or options.backend == "reference" or options.trap_nan:
-            return self.function(*args, **kwargs)
+            return called(self.function)(*args, **kwargs)
         tensors: list[Tensor] = []
         key = (
             _key([args, kwargs] if kwargs else args, tensors),
@@ -106,6 +106,13 @@ class Captured:
         if variant.dynamic:
             return self.function(*args, **kwargs)
         return self._observe(variant, args, kwargs, tensors)
+
+    def as_recorded(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function as it is captured, with its decisions in the graph where they are."""
+        if isinstance(self.rewritten, str):
+            return self.function(*args, **kwargs)
+        with recording_decisions():
+            return self.rewritten(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """A compiled method captures for each instance apart, since its state is the instance's."""

@@ -603,7 +603,8 @@ def _trap_nan(roots: list[Node]) -> None:
     for root in roots:
         if root.structure.op is LEAF or not _has_nan(root, array_of(root)):
             continue
-        order = [*postorder(root.inputs, pending_only=True), root]
+        below = postorder(root.inputs, pending_only=True)
+        order = [*[n for n in below if not n.structure.op.is_bundle], root]
         given = {id(n): array_of(n) for n in order[:-1] if n.value is not None}
         arrays = [*interpret.evaluate(order[:-1], given), array_of(root)]
         bad = next(n for n, array in zip(order, arrays) if _has_nan(n, array))

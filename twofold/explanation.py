@@ -114,7 +114,7 @@ def explain(
 ) -> Explanation:
     """Call `function(*args, **kwargs)`, run all that it makes pending, and tell (and print, unless
     `show` is False) what was fused into what, each kernel's time, bytes and operations, what was
-    compiled and why. A compiled function is run as it is written.
+    compiled and why. A compiled function is run as it was captured.
 
     The function is called once; the kernels are run a few times more, on the same values.
 
@@ -125,7 +125,7 @@ def explain(
     (1, 48.0)
     """
     if isinstance(function, Captured):
-        function = function.function
+        function = function.as_recorded
     engine.flush()
     reports: list[ProgramReport] = []
     begin = time.perf_counter()

@@ -4,7 +4,7 @@
 Python's; on tensors, while a graph is being recorded, they become `cond` and `while_loop`.
 """
 
-from .decide import recording_decisions
+from .decide import called, recording_decisions
 from .rewrite import NotRewritable, rewritten
 
-__all__ = ["NotRewritable", "recording_decisions", "rewritten"]
+__all__ = ["NotRewritable", "called", "recording_decisions", "rewritten"]

@@ -56,6 +56,16 @@ class _Reasons:
     def __init__(self) -> None:
         self.found: dict[tuple[str, int], str] = {}
         self.on = False
+        self.depth = 0
+
+    @contextmanager
+    def within(self) -> Iterator[None]:
+        """A block that records what may not be run, or more than once."""
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
 
 
 reasons = _Reasons()
@@ -71,6 +81,12 @@ def recording_decisions() -> Iterator[dict[tuple[str, int], str]]:
         yield reasons.found
     finally:
         reasons.on, reasons.found = before
+
+
+def effect(what: str) -> None:
+    """CannotRecord where a statement with an effect is met within a recorded branch or loop."""
+    if reasons.depth and reasons.on:
+        raise CannotRecord(what)
 
 
 def _is_open(value: Any) -> bool:
@@ -228,7 +244,8 @@ def _recorded(
     def body(parameters: list[Node]) -> list[Node]:
         results = []
         for f in functions_:
-            found = f(*inside.given(values, parameters))
+            with reasons.within():
+                found = f(*inside.given(values, parameters))
             results.append(inside.results(found))
         outputs: list[list[Node]] = [[], []]
         for name, a, b in zip(site[2], *results):
@@ -440,7 +457,8 @@ class _Loop:
         return given
 
     def _results(self, given: list[Any]) -> list[Any]:
-        return self.inside.results(self.step(*given))
+        with reasons.within():
+            return self.inside.results(self.step(*given))
 
     def _probe(self) -> None:
         """Find what is carried, and as what, by a round that is thrown away: a number becomes a

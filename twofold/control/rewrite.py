@@ -45,9 +45,16 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
     or is a generator."""
     if hasattr(function, "forward"):
         return functools.partial(_call_module, function)
+    if isinstance(function, functools.partial):
+        return functools.partial(rewritten(function.func), *function.args, **function.keywords)
     if isinstance(function, types.MethodType):
         return types.MethodType(rewritten(function.__func__), function.__self__)
     if not isinstance(function, types.FunctionType):
+        call = type(function).__dict__.get("__call__")
+        if isinstance(call, types.FunctionType) and is_users(call):
+            return types.MethodType(rewritten(call), function)
+        if isinstance(call, types.FunctionType):  # of Twofold's own, which knows what it calls
+            return function
         raise NotRewritable(f"{type(function).__name__} has no Python source")
     made = _known.get(function.__code__)
     if made is None:
@@ -94,6 +101,11 @@ def _called(function: Any) -> Any:
             return function
     if hasattr(function, "forward") and hasattr(function, "modules"):
         return functools.partial(_call_module, function)
+    if isinstance(function, functools.partial):
+        return functools.partial(_called(function.func), *function.args, **function.keywords)
+    call = type(function).__dict__.get("__call__")
+    if isinstance(call, types.FunctionType) and is_users(call):
+        return _called(types.MethodType(call, function))
     return function
 
 
@@ -289,6 +301,7 @@ class _Function:
         self.file = file
         self.count = 0
         self.declared: set[str] = set()
+        self.made: set[str] = set()
 
     def rewrite(self, definition: ast.FunctionDef) -> None:
         """In place."""
@@ -297,6 +310,8 @@ class _Function:
                 self.declared.update(node.names)
             elif isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await)):
                 raise NotRewritable("generators and coroutines are not rewritten")
+            elif isinstance(node, ast.Assign) and isinstance(node.value, (ast.List, ast.Dict)):
+                self.made.update(t.id for t in node.targets if isinstance(t, ast.Name))
         body = self._ended(definition.body)
         _place(body, definition.body[-1].lineno)
         if sum(1 for s in body for _ in ast.walk(s)) > MAX_COPIED:
@@ -334,10 +349,28 @@ class _Function:
         elif isinstance(node, ast.For):
             made = self._for(node)
         else:
+            effect = self._effect(node)
             self._inside(node)
-            made = [node]
+            made = [*effect, node]
         _place(made, node.lineno)
         return made
+
+    def _effect(self, node: ast.stmt) -> list[ast.stmt]:
+        """A call that says of a simple statement that it has an effect, for who records a branch
+        around it."""
+        if not isinstance(node, (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)):
+            return []
+        assigned = _Assigned([node])
+        what = assigned.effect
+        outer = self.declared & set(assigned.names)
+        if outer:
+            what = f"{min(outer)}, of another scope, is set in line {node.lineno}"
+        call = node.value if isinstance(node, ast.Expr) else None
+        method = call.func if isinstance(call, ast.Call) else None
+        at = method.value if isinstance(method, ast.Attribute) else None
+        if not what or (isinstance(at, ast.Name) and at.id in self.made):
+            return []
+        return [ast.Expr(_call("effect", _constant(what)))]
 
     def _inside(self, node: ast.stmt) -> None:
         """Rewrite what a statement that stays consists of."""
