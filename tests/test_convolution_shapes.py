@@ -89,6 +89,7 @@ def convolve(x, w, padding):
     return F.conv2d(tf.tensor(x), tf.tensor(w), padding=padding).numpy()
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("m", [2, 4])
 @pytest.mark.parametrize(
     "n, c, h, w, o, padding", [(2, 16, 9, 14, 48, 1), (1, 32, 6, 5, 80, 0), (1, 48, 3, 4, 32, 2)]
@@ -125,6 +126,7 @@ def weight_gradient(x, g, padding):
     return tf.autograd.grad(y, w, tf.tensor(g))[0].numpy()
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("m", [2, 4])
 @pytest.mark.parametrize(
     "n, c, h, w, o, padding, chunk",
@@ -142,7 +144,9 @@ def test_winograd_weight_gradients_are_as_exact_as_direct_ones(
     ).numpy()
     with config.override(winograd=False):
         direct = weight_gradient(x, g, padding)
-    spec = winograd.WinogradSpec(tf.float32, m, 0, 0, target_for("host").vector_bytes // 4)
+    spec = winograd.WinogradSpec(
+        tf.float32, m, 0, 0, target_for(config.current().target).vector_bytes // 4
+    )
     monkeypatch.setattr(winograd_weight, "choice", lambda *_: spec)
     monkeypatch.setattr(winograd_weight, "CHUNK_BYTES", chunk)
     tf.engine._programs.clear()
@@ -201,6 +205,7 @@ FINISHED = [
 ]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name, x, w, options", FINISHED, ids=str)
 def test_work_on_the_result_is_done_with_it_and_changes_no_bits(name, x, w, options):
     rng = np.random.default_rng(0)

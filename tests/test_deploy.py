@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import twofold as tf
-from twofold import nn
+from twofold import config, nn
 from twofold.codegen.jit import _link
 from twofold.deploy import Program, export, load_program, program_of, save_program
 from twofold.deploy.sizes import NotPolynomial, evaluate, fill, formula, grid, template
@@ -286,11 +286,13 @@ def run_object(code: bytes, name: str, inputs: list[np.ndarray], outputs: list[n
     return run(*[a.ctypes.data for a in (*inputs, *outputs)])
 
 
+@pytest.mark.native
 def test_an_object_gives_the_same_bits(tmp_path: Path) -> None:
     net = Tagger().eval()
     words = tf.randint(0, 20, (3, 5))
     program = program_of(net, [words], {"words": {0: "batch", 1: "steps"}})
-    made = export(program, tmp_path, "tagger", sizes={"batch": 3, "steps": 5})
+    here = config.current().target
+    made = export(program, tmp_path, "tagger", here, {"batch": 3, "steps": 5})
     result = np.empty((3, 5, 5), np.float32)
     code = made.object_path.read_bytes()
     assert run_object(code, "tagger", [words.numpy()], [result]) == 0
@@ -306,13 +308,14 @@ def test_an_object_gives_the_same_bits(tmp_path: Path) -> None:
 COMPILER = shutil.which("cc")
 
 
+@pytest.mark.native
 @pytest.mark.skipif(COMPILER is None, reason="needs a C compiler")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_c_program_runs_it(threads: int, tmp_path: Path) -> None:
     net = image_net()
     x = tf.randn(64, 1, 12, 12)
     program = program_of(lambda image: (net(image), image[0] * 2, image), [x])
-    made = export(program, tmp_path, "net", threads=threads)
+    made = export(program, tmp_path, "net", config.current().target, threads=threads)
     (tmp_path / "main.c").write_text(
         '#include <stdio.h>\n#include "net.h"\n'
         "static float image[64 * 144], logits[640], first[144], whole[64 * 144];\n"

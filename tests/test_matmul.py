@@ -311,6 +311,8 @@ def test_a_fixed_number_of_columns_takes_a_small_kernel_and_a_varying_one_takes_
     rng = np.random.default_rng(5)
     a = rng.integers(-9, 9, (40, 37)).astype(np.int64)
     sizes = (32, 64, 10, 7, 33, 48, 41, 80, 9, 70)
+    # Narrow tiles pack A where 64 columns use it, and do not for 32: twice as many kernels.
+    most = 1 if machine.target_for(config.current().target).vector_bytes == 64 else 2
     before = dict(jit.counts)
     for n in sizes:
         b = rng.integers(-9, 9, (37, n)).astype(np.int64)
@@ -319,9 +321,9 @@ def test_a_fixed_number_of_columns_takes_a_small_kernel_and_a_varying_one_takes_
         if n == sizes[1]:
             fixed = jit.counts["compiled"] + jit.counts["from_disk"]
             # None where a test before has brought it into the process.
-            assert fixed - before["compiled"] - before["from_disk"] <= 1
+            assert fixed - before["compiled"] - before["from_disk"] <= most
     known = jit.counts["compiled"] + jit.counts["from_disk"]
-    assert known - fixed <= 1
+    assert known - fixed <= most
 
 
 def test_threads_take_many_small_products_at_a_time() -> None:

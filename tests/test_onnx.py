@@ -136,6 +136,7 @@ def test_a_net_is_trained_further() -> None:
     assert losses[-1] < losses[0] / 2
 
 
+@pytest.mark.native
 def test_branches_and_loops() -> None:
     then = helper.make_graph(
         [helper.make_node("Neg", ["x"], ["t"])], "then", [],

@@ -45,6 +45,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+@pytest.mark.native
 def test_new_lengths_plan_only_what_is_new(planned: list[int]) -> None:
     for steps in (21, 22, 23):
         episode(steps)
@@ -56,6 +57,7 @@ def test_new_lengths_plan_only_what_is_new(planned: list[int]) -> None:
     assert sum(planned) < 300, "the pieces of 24 steps are those of 25, but for what joins them"
 
 
+@pytest.mark.native
 def test_pieces_give_the_bits_of_the_whole(
     planned: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +73,7 @@ def test_pieces_give_the_bits_of_the_whole(
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.native
 def test_a_graph_that_comes_back_is_planned_whole(planned: list[int]) -> None:
     for steps in (30, 31, 32):
         episode(steps)
