@@ -1,97 +1,31 @@
 """Random programs, as lines of Python, and how they are run, compared and made smaller.
 
 A program makes tensors, combines them, views them, writes through the views, looks at values half
-way, and goes backward. It is run by the references alone, compiled with everything pending as long
-as it can be, and compiled line by line. The two compiled runs must agree
-bit for bit, for fusing changes nothing; the references must agree bit for bit where all that went
-before is exact (`Program.exact`), elsewhere nearly.
+way, takes gradients and uses them further, and goes backward. What it may say is in
+`fuzz_lines.py`. It is run by the references alone; compiled with everything pending as long as it
+can be; compiled line by line; compiled with flushes here and there; and captured, called until it
+is replayed. The compiled runs must agree bit for bit, for fusing changes nothing; the references
+must agree bit for bit where all that went before is exact (`Program.exact`), elsewhere nearly.
+Then all that again at other sizes of the same structure, for which the plans are made anew and the
+kernels are not.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import fuzz_lines as say
 import numpy as np
+from fuzz_lines import environment, look
 
 import twofold as tf
 from twofold import config, dtypes, engine
 from twofold.tensor import Tensor
-
-FLOATS = ["float32", "float64", "float16", "bfloat16"]
-INTEGERS = ["int64", "int32", "uint8", "int8", "int16"]
-SHAPES = [
-    (), (1,), (3,), (4,), (7,), (2, 3), (3, 3), (3, 1), (1, 4), (4, 3), (2, 3, 4), (3, 2, 1),
-    (0,), (2, 0), (17,), (33, 5), (2, 1, 3, 2), (130,), (1100,),
-]  # fmt: skip
-
-EXACT_UNARY = [
-    "-{x}", "{x}.abs()", "{x} * 2", "{x} + 1", "1 - {x}", "{x}.sign()", "{x}.clamp(-1, 1)",
-    "{x}.clone()", "{x} > 0", "{x} == {x}", "{x}.square()", "tf.where({x} > 0, {x}, -{x})",
-    "{x}.contiguous()", "{x}.relu()", "tf.zeros_like({x})", "tf.ones_like({x})",
-]  # fmt: skip
-EXACT_FLOAT_UNARY = [
-    "{x}.floor()", "{x}.ceil()", "{x}.trunc()", "{x}.round()", "{x} * 0.5", "{x}.isnan()",
-    "{x}.frac()", "{x} / 2", "{x}.detach()", "{x} * 0.375",
-]  # fmt: skip
-INEXACT_UNARY = [
-    "{x}.clamp(-3, 3).exp()", "{x}.sin()", "{x}.cos()", "{x}.tanh()", "{x}.sigmoid()",
-    "({x}.abs() + 1).log()", "({x}.abs() + 1).sqrt()", "({x}.abs() + 1).rsqrt()", "{x}.erf()",
-    "1 / ({x}.abs() + 1)", "({x}.abs() + 1) ** 0.7", "{x}.atan()", "{x}.clamp(-3, 3).expm1()",
-]  # fmt: skip
-BOOL_UNARY = ["~{x}", "{x}.logical_not()", "{x}.to(tf.int64)", "{x}.clone()", "{x}.to(tf.float32)"]
-EXACT_BINARY = [
-    "{x} + {y}", "{x} - {y}", "{x} * {y}", "tf.maximum({x}, {y})", "tf.minimum({x}, {y})",
-    "{x} < {y}", "{x} >= {y}", "{x} != {y}", "tf.where({x} > {y}, {x}, {y})", "{x} + {y} * 2",
-    "({x} > {y}) | ({x} == {y})",
-]  # fmt: skip
-INEXACT_BINARY = ["{x} / ({y}.abs() + 1)", "({x} - {y}).tanh()", "tf.atan2({x}, {y}.abs() + 1)"]
-INTEGER_BINARY = [
-    "{x} & {y}", "{x} | {y}", "{x} ^ {y}", "{x} // ({y}.abs() * 2 + 1)",
-    "{x} % ({y}.abs() * 2 + 1)",
-]  # fmt: skip
-EXACT_REDUCTIONS = ["{x}.amax({d})", "{x}.amin({d})", "{x}.argmax({d})", "{x}.argmin({d})"]
-INEXACT_REDUCTIONS = [
-    "{x}.sum({d})", "{x}.mean({d})", "{x}.sum({d}, keepdim=True)", "{x}.var({d}, unbiased=False)",
-    "{x}.softmax({d})", "{x}.log_softmax({d})", "{x}.logsumexp({d})", "{x} - {x}.mean({d}, True)",
-    "{x}.cumsum({d})", "{x}.clamp(-1.5, 1.5).prod({d})", "({x} * {x}).sum()", "{x}.sum()",
-    "{x}.norm()",
-]  # fmt: skip
-SORTS = ["{x}.sort({d})[0]", "{x}.argsort({d}, stable=True)", "{x}.topk(1, {d})[0]"]
-VIEWS = [
-    "{x}.transpose({d}, {e})", "{x}.unsqueeze({d})", "{x}.select({d}, 0)", "{x}.flip({d})",
-    "{x}.narrow({d}, 0, 1)", "{x}.movedim({d}, {e})", "{x}.reshape(-1)", "{x}.unsqueeze(-1)",
-    "{x}[..., ::2]", "{x}[1:]", "{x}[-1]", "{x}[None]", "{x}[:, 0]", "{x}[..., 1:]",
-    "{x}.squeeze()", "{x}.expand(2, *{x}.shape)", "{x}.T", "{x}.diagonal()",
-    "{x}.unfold({d}, 2, 1)", "{x}.reshape(*reversed({x}.shape))", "{x}.swapaxes({d}, {e})",
-    "{x}.chunk(2, {d})[-1]", "{x}.t()", "{x}.broadcast_to(3, *{x}.shape)", "{x}.roll(1, {d})",
-    "{x}.repeat(2, *{x}.shape)",
-]  # fmt: skip
-ARRANGED = [
-    "tf.cat([{x}, {y}], {d})", "tf.stack([{x}, {y}], {d})", "{x} @ {y}", "{x} @ {y}.T",
-    "{x}.gather({d}, tf.zeros_like({x}, dtype=tf.int64))", "{x}[tf.tensor([0, -1, 0])]",
-    "{x}.index_select({d}, tf.tensor([0, 0]))", "{x}[..., tf.tensor([True])]", "{x}[{x} > 0]",
-    "{x}.tril()", "{x}.triu(1)", "tf.outer({x}, {y})", "{x}.masked_fill({x} > 0, 0.25)",
-]  # fmt: skip
-WRITES = [
-    "{x}.add_({y})", "{x}.mul_({y})", "{x}.zero_()", "{x}.fill_(0.5)", "{x}.copy_({y})",
-    "{x}[0] = {y}", "{x}[..., 0] = 1", "{x}[1:] += 1", "{x}[..., ::2] = {y}", "{x} += {y}",
-    "{x}[{x} > 0] = 0.5", "{x}.clamp_(-1, 1)", "{x}[-1].mul_(2)", "{x}[:, 0].add_(1)",
-    "{x}.neg_()", "{x}.T.add_(1)", "{x}[tf.tensor([0])] = {y}", "{x}.masked_fill_({x} < 0, 0.25)",
-    "{x}.index_add_(0, tf.tensor([0, 0]), {x}[:1].expand(2, *{x}.shape[1:]).clone())",
-    "{x}.transpose({d}, {e}).copy_({y})", "{x}.diagonal().zero_()", "poke({x})",
-]  # fmt: skip
-INEXACT_WRITES = ["{x}.sub_({y}.mean())", "{x}.tanh_()", "{x}.div_({x}.abs() + 2)"]
-LOOKS = ["look({x})", "{x}.sum().item()", "repr({x})"]
-BACKWARD = ["backward({x})", "backward(({x} * {x}).sum())", "backward({x}.float().mean())"]
-RANDOM = [
-    "tf.rand(3, 4)",
-    "tf.randn(5)",
-    "tf.randint(0, 5, (7,))",
-    "tf.nn.functional.dropout({x}, 0.5, True)",
-]
 
 
 @dataclass
@@ -103,43 +37,6 @@ class Program:
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
-
-
-def leaf(seed: int, shape: Sequence[int], dtype: str, requires_grad: bool = False) -> Tensor:
-    """A tensor of small integers, small multiples of 1/8 (with which sums stay exact), or, where
-    the seed is odd, of any floats (with which the order of sums shows)."""
-    rng = np.random.default_rng(seed)
-    if dtype == "bool":
-        return tf.tensor(rng.integers(0, 2, shape).astype(bool))
-    low = 0 if dtype == "uint8" else -9
-    values = rng.integers(low, 10, shape)
-    if dtype in FLOATS:
-        wide = rng.standard_normal(shape) if seed % 2 else values / 8
-        made = tf.tensor(wide, dtype=getattr(tf, dtype))
-        return made.requires_grad_() if requires_grad else made
-    return tf.tensor(values, dtype=getattr(tf, dtype))
-
-
-def look(x: Tensor) -> np.ndarray:
-    """The values of `x` now."""
-    return np.array(x.detach()._held())
-
-
-def poke(x: Tensor) -> None:
-    """Write to `x` through the NumPy array that shares its memory."""
-    array = x.detach().numpy()
-    if array.flags.writeable and array.size:
-        array[...] = array[...] * 0 + 1
-
-
-def backward(x: Tensor) -> None:
-    """Go backward from the sum of `x`."""
-    x.sum().backward()
-
-
-def environment() -> dict[str, Any]:
-    """The names that programs may use."""
-    return {"tf": tf, "leaf": leaf, "look": look, "poke": poke, "backward": backward}
 
 
 _USER_ERRORS = (RuntimeError, IndexError, TypeError, ValueError, AttributeError)
@@ -165,7 +62,8 @@ class Maker:
             steps: list[tuple[int, Callable[[], None]]] = [
                 (2, self.new_leaf), (6, self.unary), (6, self.binary), (5, self.reduction),
                 (6, self.view), (4, self.arranged), (5, self.write), (2, self.look),
-                (1, self.backward), (1, self.random_numbers),
+                (1, self.backward), (1, self.random_numbers), (2, self.scattered),
+                (3, self.product), (3, self.windows), (2, self.slope), (1, self.cast),
             ]  # fmt: skip
             kinds = [step for weight, step in steps for _ in range(weight)]
             for _ in range(8 * n_lines):
@@ -233,9 +131,10 @@ class Maker:
         return template.format(x=x, y=y, d=d, e=e)
 
     def new_leaf(self) -> None:
-        dtype = self.random.choice(["float32"] * 6 + FLOATS + INTEGERS + ["bool"])
-        shape = self.random.choice(SHAPES)
-        grad = ", True" if dtype in FLOATS and self.random.random() < 0.4 else ""
+        rare = say.FLOATS + say.INTEGERS + ["bool"] + say.COMPLEX
+        dtype = self.random.choice(["float32"] * 8 + rare)
+        shape = self.random.choice(say.SHAPES)
+        grad = ", True" if dtype in say.FLOATS and self.random.random() < 0.4 else ""
         self.bind(f"leaf({self.random.randrange(1000)}, {shape}, {dtype!r}{grad})", True)
 
     def unary(self) -> None:
@@ -244,26 +143,30 @@ class Maker:
             return
         exact, dtype = self.is_exact(x), self.env[x].dtype
         if dtype is dtypes.bool_:
-            self.bind(self.filled(self.random.choice(BOOL_UNARY), x), exact)
+            self.bind(self.filled(self.random.choice(say.BOOL_UNARY), x), exact)
+        elif dtype.is_complex:
+            if self.random.random() < 0.4:
+                self.bind(self.filled(self.random.choice(say.INEXACT_COMPLEX), x), False)
+            else:
+                self.bind(self.filled(self.random.choice(say.COMPLEX_UNARY), x), exact)
         elif not dtype.is_floating_point:
             if self.random.random() < 0.3:
-                to = self.random.choice(FLOATS + INTEGERS + ["bool"])
+                to = self.random.choice(say.FLOATS + say.INTEGERS + ["bool"])
                 self.bind(f"{x}.to(tf.{to})", exact)
             else:
-                self.bind(self.filled(self.random.choice(EXACT_UNARY), x), exact)
+                self.bind(self.filled(self.random.choice(say.EXACT_UNARY), x), exact)
         elif self.random.random() < 0.3:
-            self.bind(self.filled(self.random.choice(INEXACT_UNARY), x), False)
+            self.bind(self.filled(self.random.choice(say.INEXACT_UNARY), x), False)
         elif self.random.random() < 0.2:
-            to = self.random.choice(FLOATS + (INTEGERS + ["bool"] if exact else []))
+            to = self.random.choice(say.FLOATS + (say.INTEGERS + ["bool"] if exact else []))
             x = f"{x}.clamp(0, 9)" if to == "uint8" else x
             self.bind(f"{x}.to(tf.{to})", exact)
         else:
-            self.bind(self.steady(EXACT_UNARY + EXACT_FLOAT_UNARY, x, exact), exact)
+            self.bind(self.steady(say.EXACT_UNARY + say.EXACT_FLOAT_UNARY, x, exact), exact)
 
     def steady(self, templates: Iterable[str], x: str, exact: bool, y: str | None = None) -> str:
         """One of `templates`, of those that do not jump unless the values are exact."""
-        jumps = (">", "<", "==", "!=", "floor", "ceil", "trunc", "round", "frac", "sign", "arg")
-        some = [t for t in templates if exact or not any(j in t for j in jumps)]
+        some = [t for t in templates if exact or not any(j in t for j in say.JUMPS)]
         return self.filled(self.random.choice(some), x, y)
 
     def binary(self) -> None:
@@ -274,33 +177,34 @@ class Maker:
         exact = self.is_exact(x, y)
         kinds = {self.env[n].dtype.kind for n in (x, y)}
         if "float" in kinds and self.random.random() < 0.25:
-            self.bind(self.filled(self.random.choice(INEXACT_BINARY), x, y), False)
+            self.bind(self.filled(self.random.choice(say.INEXACT_BINARY), x, y), False)
         elif "float" not in kinds and self.random.random() < 0.4:
-            self.bind(self.filled(self.random.choice(INTEGER_BINARY), x, y), exact)
+            self.bind(self.filled(self.random.choice(say.INTEGER_BINARY), x, y), exact)
         else:
-            self.bind(self.steady(EXACT_BINARY, x, exact, y), exact)
+            self.bind(self.steady(say.EXACT_BINARY, x, exact, y), exact)
 
     def reduction(self) -> None:
         x = self.pick()
         if x is None:
             return
         exact, tensor = self.is_exact(x), self.env[x]
+        if tensor.dtype.is_complex:
+            self.bind(self.filled(self.random.choice(say.INEXACT_COMPLEX), x), False)
+            return
         choice = self.random.random()
         if choice < 0.3:
-            self.bind(self.steady(EXACT_REDUCTIONS, x, exact), exact)
+            self.bind(self.steady(say.EXACT_REDUCTIONS, x, exact), exact)
         elif choice < 0.4 and exact:
-            self.bind(self.filled(self.random.choice(SORTS), x), exact)
+            self.bind(self.filled(self.random.choice(say.SORTS), x), exact)
         elif tensor.dtype.is_floating_point:
-            self.bind(self.filled(self.random.choice(INEXACT_REDUCTIONS), x), False)
+            self.bind(self.filled(self.random.choice(say.INEXACT_REDUCTIONS), x), False)
         else:
-            self.bind(
-                self.filled(self.random.choice(["{x}.sum({d})", "{x}.cumsum({d})"]), x), exact
-            )
+            self.bind(self.filled(self.random.choice(say.INTEGER_REDUCTIONS), x), exact)
 
     def view(self) -> None:
         x = self.pick()
         if x is not None:
-            self.bind(self.filled(self.random.choice(VIEWS), x), self.is_exact(x))
+            self.bind(self.filled(self.random.choice(say.VIEWS), x), self.is_exact(x))
 
     def arranged(self) -> None:
         x = self.pick()
@@ -308,9 +212,47 @@ class Maker:
             return
         y = self.fits(x)
         exact = self.is_exact(x, y)
-        line = self.steady(ARRANGED, x, exact, y)
+        line = self.steady(say.ARRANGED, x, exact, y)
         sums = "@" in line and (self.env[x].dtype.is_floating_point)
         self.bind(line, exact and not sums)
+
+    def scattered(self) -> None:
+        x = self.pick(lambda t: t.dim() > 0)
+        if x is not None:
+            sums = self.env[x].dtype.is_inexact
+            line = self.steady(say.SCATTERED, x, self.is_exact(x))
+            self.bind(line, self.is_exact(x) and not sums)
+
+    def product(self) -> None:
+        x = self.pick(lambda t: t.dim() > 1 and t.dtype is not dtypes.bool_)
+        if x is not None:
+            exact = self.is_exact(x) and not self.env[x].dtype.is_inexact
+            self.bind(self.seeded(say.PRODUCTS, x), exact)
+
+    def windows(self) -> None:
+        x = self.pick(lambda t: t.dim() in (3, 4) and t.dtype.is_floating_point)
+        if x is not None:
+            self.bind(self.seeded(say.WINDOWS, x), False)
+
+    def seeded(self, templates: Sequence[str], x: str) -> str:
+        return self.filled(self.random.choice(templates).replace("{s}", str(self.count)), x)
+
+    def slope(self) -> None:
+        x, y = self.pick(lambda t: t.requires_grad), self.pick(lambda t: t.requires_grad)
+        if x is not None and y is not None:
+            self.bind(self.filled(self.random.choice(say.SLOPES), x, y), False)
+
+    def cast(self) -> None:
+        """To any dtype; floats that differ in a last digit stay floats."""
+        x = self.pick()
+        if x is None:
+            return
+        exact, dtype = self.is_exact(x), self.env[x].dtype
+        to = self.random.choice(say.FLOATS + say.INTEGERS + ["bool"] + say.COMPLEX)
+        if dtype.is_inexact and getattr(dtypes, to, dtypes.bool_) in (dtypes.bool_, dtypes.uint8):
+            return
+        if exact or not dtype.is_inexact or to in say.FLOATS:
+            self.bind(f"{x}.to(tf.{to})", exact)
 
     def write(self) -> None:
         x = self.pick(lambda t: not (t.requires_grad and t.is_leaf))
@@ -319,27 +261,28 @@ class Maker:
         y = self.fits(x)
         exact = self.is_exact(x, y)
         if self.env[x].dtype.is_floating_point and self.random.random() < 0.15:
-            done, exact = self.run(self.filled(self.random.choice(INEXACT_WRITES), x, y)), False
+            done, exact = self.run(self.filled(self.random.choice(say.INEXACT_WRITES), x, y)), False
         else:
-            done = self.run(self.steady(WRITES, x, exact, y))
+            done = self.run(self.steady(say.WRITES, x, exact, y))
         if done and not exact:
             self.taint(x)
 
     def look(self) -> None:
         x = self.pick()
         if x is not None:
-            self.run(self.filled(self.random.choice(LOOKS), x))
+            self.run(self.filled(self.random.choice(say.LOOKS), x))
 
     def backward(self) -> None:
         x = self.pick(lambda t: t.requires_grad)
         if x is not None:
-            self.run(self.filled(self.random.choice(BACKWARD), x))
+            self.run(self.filled(self.random.choice(say.BACKWARD), x))
 
     def random_numbers(self) -> None:
         x = self.pick(lambda t: t.dtype.is_floating_point)
         if x is not None:
-            line = self.filled(self.random.choice(RANDOM), x)
-            self.bind(line, "randn" not in line and self.is_exact(x))
+            line = self.filled(self.random.choice(say.RANDOM), x)
+            is_normal = "randn" in line or "normal" in line
+            self.bind(line, not is_normal and self.is_exact(x))
 
 
 def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
@@ -358,34 +301,94 @@ class Outcome:
     line: str = ""
 
 
-def run(lines: Sequence[str], eager: bool = False, **options: Any) -> Outcome:
-    """Run the lines under `options`; with `eager`, everything pending after each line."""
+def run(lines: Sequence[str], flush_after: Callable[[int], bool] | None = None, **options: Any
+) -> Outcome:  # fmt: skip
+    """Run the lines under `options`, with what is pending flushed after some."""
     env, outcome = environment(), Outcome()
     with config.override(**options):
         tf.manual_seed(0)
         try:
-            for line in lines:
+            for k, line in enumerate(lines):
                 outcome.line = line
                 exec(line, env)
-                if eager:
+                if flush_after is not None and flush_after(k):
                     engine.flush()
             outcome.line = "the end"
-            for name in sorted(n for n in env if n[0] == "v" and isinstance(env[n], Tensor)):
-                outcome.values[name] = look(env[name])
-                if env[name].is_leaf and env[name].grad is not None:
-                    outcome.values[f"{name}.grad"] = look(env[name].grad)
+            _note(outcome, env)
         except Exception as error:
             outcome.error = error
     return outcome
 
 
+def _note(outcome: Outcome, env: dict[str, Any]) -> None:
+    for name in sorted(n for n in env if n[0] == "v" and isinstance(env[n], Tensor)):
+        outcome.values[name] = look(env[name])
+        if env[name].is_leaf and env[name].grad is not None:
+            outcome.values[f"{name}.grad"] = look(env[name].grad)
+
+
+def run_captured(lines: Sequence[str], calls: int = 4) -> list[Outcome]:
+    """What several calls of the program as one captured function give, with leaves made anew for
+    each, before it."""
+    makes = [k for k, line in enumerate(lines) if " = leaf(" in line]
+    rest = [line for k, line in enumerate(lines) if k not in makes]
+    names = [lines[k].split()[0] for k in makes]
+    step = compile("\n".join(rest), "<program>", "exec")
+
+    def body(*leaves: Tensor) -> dict[str, Tensor]:
+        env = environment()
+        env.update(zip(names, leaves))
+        exec(step, env)
+        return {n: t for n, t in env.items() if n[0] == "v" and isinstance(t, Tensor)}
+
+    function, outcomes = tf.compile(body), []
+    for _ in range(calls):
+        outcome, env = Outcome(line="a captured call"), environment()
+        outcomes.append(outcome)
+        with config.override(backend="native", threads=2), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for k in makes:
+                exec(lines[k], env)
+            tf.manual_seed(0)
+            try:
+                _note(outcome, function(*(env[n] for n in names)))
+            except Exception as error:
+                outcome.error = error
+    return outcomes
+
+
+@contextmanager
+def other_sizes() -> Iterator[None]:
+    """Leaves of other sizes than their programs say."""
+    say.at_other_sizes[0] = True
+    try:
+        yield
+    finally:
+        say.at_other_sizes[0] = False
+
+
 def check(program: Program) -> str | None:
     """What is wrong with the runs of `program`, or None."""
     lines = program.lines
+    wrong = _check_runs(lines, program.exact)
+    if wrong is None:
+        with other_sizes():
+            wrong = _check_runs(lines, program.exact)
+        wrong = wrong and f"at other sizes: {wrong}"
+    return wrong
+
+
+def _check_runs(lines: Sequence[str], exact: set[str]) -> str | None:
     reference = run(lines, backend="reference")
-    lazy = run(lines, backend="native", threads=2)
-    eager = run(lines, backend="native", threads=1, eager=True)
-    for name, other in (("compiled", lazy), ("compiled line by line", eager)):
+    others = {
+        "compiled": run(lines, backend="native", threads=2),
+        "compiled line by line": run(lines, lambda _: True, backend="native", threads=1),
+        "flushed here and there": run(lines, lambda k: k % 3 == 1, backend="native", threads=3),
+    }
+    if reference.error is None:
+        for k, outcome in enumerate(run_captured(lines)):
+            others[f"captured, call {k}"] = outcome
+    for name, other in others.items():
         if type(reference.error) is not type(other.error):
             return (
                 f"references: {reference.error!r} at {reference.line!r}; "
@@ -393,11 +396,12 @@ def check(program: Program) -> str | None:
             )
     if reference.error is not None:
         return None
+    first = others["compiled"].values
     for key, expected in reference.values.items():
-        a, b = lazy.values[key], eager.values[key]
-        if not _same_bits(a, b):
-            return f"{key}: fused {_show(a)}, line by line {_show(b)}"
-        difference = _compare(a, expected, key in program.exact, reference.values)
+        for name, other in others.items():
+            if not _same_bits(first[key], other.values[key]):
+                return f"{key}: compiled {_show(first[key])}, {name} {_show(other.values[key])}"
+        difference = _compare(first[key], expected, key in exact, reference.values)
         if difference:
             return f"{key}: {difference}"
     return None
@@ -407,7 +411,7 @@ def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return (
         a.shape == b.shape
         and a.dtype == b.dtype
-        and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+        and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
     )
 
 
@@ -420,12 +424,12 @@ def _compare(
 ) -> str | None:
     if found.shape != expected.shape or found.dtype != expected.dtype:
         return f"compiled {_show(found)}, references {_show(expected)}"
-    if exact or found.dtype.kind != "f":
+    if exact or found.dtype.kind not in "fc":
         good = _same_bits(found, expected)
     else:
         scale = max(
             [1.0] + [float(np.abs(v[np.isfinite(v)]).max(initial=0)) for v in everything.values()
-                     if v.dtype.kind == "f"]
+                     if v.dtype.kind in "fc"]
         )  # fmt: skip
         with np.errstate(all="ignore"):
             plain = np.isfinite(found) & np.isfinite(expected)
