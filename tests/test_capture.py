@@ -468,3 +468,43 @@ def test_values_asked_for_before_a_step_writes_in_place_are_the_old_ones() -> No
         step(x)
         np.testing.assert_array_equal(copy.numpy(), weight[:2])
         np.testing.assert_array_equal(view.numpy(), weight[:2] - 1)
+
+
+LOOKS = {
+    "numpy": lambda x: x.detach().numpy()[0],
+    "item": lambda x: x[0].item(),
+    "bool": lambda x: bool(x[0]),
+    "tolist": lambda x: x.tolist()[0],
+    "array": lambda x: np.asarray(x)[0],
+    "repr": lambda x: float(repr(x)[8]),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_a_look_at_a_value_that_is_there_is_noticed(name: str) -> None:
+    """Branches that depend on an argument's own values, however often they went the same way."""
+
+    def step(x: tf.Tensor) -> tf.Tensor:
+        return x + (10 if LOOKS[name](x) > 0 else 20)
+
+    fast = tf.compile(step)
+    given = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0]
+    with pytest.warns(NotCaptured, match="a value is asked for"):
+        found = [fast(tf.tensor([v, 0.0])).tolist() for v in given]
+    assert found == [step(tf.tensor([v, 0.0])).tolist() for v in given]
+
+
+def test_a_write_through_numpy_is_seen() -> None:
+    """By what comes after it in the function, by its result, and by the caller."""
+
+    @tf.compile
+    def step(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x.numpy()[1:] = 7
+        return x, x + 1
+
+    with pytest.warns(NotCaptured):
+        for k in range(4):
+            x = tf.tensor([k, 1, 2])
+            same, more = step(x)
+            assert same is x
+            assert (x.tolist(), more.tolist()) == ([k, 7, 7], [k + 1, 8, 8])

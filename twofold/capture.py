@@ -233,10 +233,13 @@ class _Arguments:
     def pass_on(self) -> None:
         """Give the arguments what was written to their stand-ins."""
         for x, stand_in, version in zip(self.tensors, self.stand_ins, self.versions):
-            if stand_in is not x and stand_in._storage.version != version:
+            shown = stand_in._storage.pinned
+            if stand_in is not x and (shown is not None or stand_in._storage.version != version):
                 storage, node = x._storage, stand_in._storage.node
                 if storage.node is not node:
                     storage.write(node if storage.pinned is None else write_back(storage, node))
+                    if storage.pinned is None:
+                        storage.pinned = shown  # what is written through NumPy is seen further on
 
     def outside(self, result: Any) -> Any:
         """`result` with the arguments for their stand-ins."""

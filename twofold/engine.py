@@ -141,11 +141,18 @@ def rows(node: Node, bounds: Sequence[tuple[int, int, int]]) -> Node | None:
 
 def to_numpy(node: Node) -> np.ndarray:
     """The value of `node` as a NumPy array on the value's own memory (bfloat16 as its bits)."""
+    note_look()
     if node.value is None:
         realize([node])
     elif recorder.observer is not None:
         recorder.observer.looked_at(node)
     return array_of(node)
+
+
+def note_look() -> None:
+    """Tell who observes the program that a value is looked at: what follows may depend on it."""
+    if recorder.observer is not None and recorder.observer.broken is None:
+        recorder.observer.broken = user_location() or ("unknown", 0, "")
 
 
 def array_of(node: Node) -> np.ndarray:
@@ -168,8 +175,7 @@ def realize(nodes: Sequence[Node]) -> None:
     """Give `nodes`, and every live storage, their values."""
     if recorder.tracing is not None:
         recorder.tracing(nodes)
-    if recorder.observer is not None and recorder.observer.broken is None:
-        recorder.observer.broken = user_location() or ("unknown", 0, "")
+    note_look()
     with _one_at_a_time:
         roots = roots_of(nodes)
         try:

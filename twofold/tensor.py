@@ -656,6 +656,7 @@ def _is_leaf_node(node: Node) -> bool:
 def _shared_array(storage: Storage) -> np.ndarray:
     """The storage's memory as an array to hand out: later writes to the storage go into it too."""
     if storage.pinned is not None:
+        engine.note_look()
         return storage.pinned
     node = storage.node
     array = engine.to_numpy(node)
