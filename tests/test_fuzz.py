@@ -1,4 +1,4 @@
-"""Random programs: compiled against the references, fused against line by line (see `fuzz.py`).
+"""Random programs: compiled against the references, fused, line by line, captured, at several sizes (see `fuzz.py`).
 
 `TWOFOLD_FUZZ=5000` runs so many instead of 200; `TWOFOLD_FUZZ_FROM=N` starts at another seed.
 """
@@ -56,6 +56,12 @@ v0 = leaf(972, (), 'float32', True)
 v1 = v0.reshape(())
 v2 = v1.topk(1, -1)[0]
 poke(v2)
+""",
+    "a write through NumPy in a captured function": """
+v0 = leaf(164, (3, 1), 'int8')
+v1 = v0 + 1
+poke(v0)
+v2 = v0 + 1
 """,
     "a mean over nothing handed out": """
 v0 = leaf(656, (0,), 'float32', True)
