@@ -1,4 +1,4 @@
-"""Random programs: compiled against the references, fused, line by line, captured, at several sizes (see `fuzz.py`).
+"""Random programs: by the references, fused, line by line, captured, at other sizes (`fuzz.py`).
 
 `TWOFOLD_FUZZ=5000` runs so many instead of 200; `TWOFOLD_FUZZ_FROM=N` starts at another seed.
 """
