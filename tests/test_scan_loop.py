@@ -244,6 +244,7 @@ def test_bodies_have_no_side_effects() -> None:
     assert carry.tolist() == [16, 4] and ys[2].tolist() == [5, 1] and total.tolist() == [1, 1]
 
 
+@pytest.mark.native
 def test_loops_too_deep_in_one_another() -> None:
     """Eight are run, nine refused."""
 

@@ -663,6 +663,7 @@ def _shared_array(storage: Storage) -> np.ndarray:
     s = node.structure
     value = node.value
     if s.requires_grad and not _is_leaf_node(node):
+        engine.realize([])  # what is pending reads the value as it is now
         # The slot, the array, the local name and getrefcount's argument make four: more are others
         # whose value turned out to be this one.
         if sys.getrefcount(value) > 4:
