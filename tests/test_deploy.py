@@ -272,7 +272,7 @@ def test_golden_files_load_for_ever() -> None:
     for path in files:
         program = load_program(path)
         known = safetensors.load_file(path.with_suffix(".safetensors"))
-        results = program(known["words"], known["image"])
+        results = program(*[known[i.name] for i in program.inputs])
         for k, result in enumerate(results):
             wanted = known[f"result{k}"].numpy()
             assert np.allclose(result.numpy(), wanted, rtol=1e-5, atol=1e-6)
