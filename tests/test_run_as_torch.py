@@ -346,7 +346,7 @@ def test_tracebacks_hold_the_programs_own_lines(tmp_path: Path) -> None:
     lines = error("0").splitlines()
     files = [line.partition(",")[0].strip() for line in lines if line.startswith("  File ")]
     assert files == [f'File "{program}"'] * 3
-    assert re.fullmatch(r"\(\d+ frames of Twofold are left out; TWOFOLD_DEBUG=1 .*\)", lines[-1])
+    assert re.fullmatch(r"\(frames of Twofold left out: \d+; TWOFOLD_DEBUG=1 .*\)", lines[-1])
     assert lines[-2] == "ValueError: later"
     assert "launch.py" in error("1")
 

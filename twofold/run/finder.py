@@ -24,11 +24,19 @@ TWOFOLD = __name__.split(".")[0]
 ADDITIONS = f"{TWOFOLD}.run.torch"
 
 MOVED = {
+    "autograd.function": "autograd",
+    "autograd.grad_mode": "autograd",
+    "functional": "",
     "nn.modules.instancenorm": "nn.modules.batchnorm",
     "nn.parameter": "nn.parameter",
+    "utils.hooks": "nn.hooks",
     "utils.data.dataloader": "utils.data.loader",
     "utils.data._utils": "utils.data",
     "utils.data._utils.collate": "utils.data.collate",
+    **dict.fromkeys(
+        (f"optim.{name}" for name in "adadelta adamax adamw asgd nadam radam rmsprop".split()),
+        "optim",
+    ),
     **{
         f"distributions.{name}": "distributions"
         for name in (
@@ -43,6 +51,13 @@ MOVED = {
     },
 }
 """Modules that have another place in Twofold."""
+
+SHADOWED = {
+    "torch.autograd": {"gradcheck": "autograd"},
+    "torch.nn.utils": {"spectral_norm": "nn.utils", "weight_norm": "nn.utils.weight_norm"},
+}
+"""Modules whose names are those of functions in the package above: they are entered when it is,
+since importing one later would put it in the function's place."""
 
 
 class Layered(ModuleType):
@@ -89,7 +104,7 @@ def find(name: str) -> list[str]:
     if not rest:
         return list(_packages)
     places = [f"{package}.{rest}" for package in _packages]
-    places[-1] = f"{TWOFOLD}.{MOVED.get(rest, rest)}"
+    places[-1] = f"{TWOFOLD}.{MOVED.get(rest, rest)}".rstrip(".")
     return [place for place in places if _exists(place)]
 
 
@@ -102,6 +117,8 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         layers = [importlib.import_module(place) for place in self.places]
         name = module.__name__
+        for below, place in SHADOWED.get(name, {}).items():
+            sys.modules[f"{name}.{below}"] = importlib.import_module(f"{TWOFOLD}.{place}")
         if len(layers) == 1:
             sys.modules[name] = layers[0]
             return

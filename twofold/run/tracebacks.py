@@ -63,9 +63,7 @@ def install() -> None:
         left_out = trim(error)
         before(kind, error, error.__traceback__)
         if left_out:
-            print(
-                f"({left_out} frames of Twofold are left out; TWOFOLD_DEBUG=1 shows them)",
-                file=sys.stderr,
-            )
+            text = f"(frames of Twofold left out: {left_out}; TWOFOLD_DEBUG=1 shows them)"
+            print(text, file=sys.stderr)
 
     sys.excepthook = show
