@@ -24,7 +24,7 @@ from .autograd_api import (
     no_grad,
     set_grad_enabled,
 )
-from .capture import NotCaptured, compile
+from .capture import NotCaptured
 from .dtypes import (
     DType,
     bfloat16,
@@ -104,6 +104,7 @@ _LATER = {
     "nn": "nn", "optim": "optim", "utils": "utils", "serialization": "serialization",
     "models": "models", "array_api": "array_api", "vision": "vision",
     "save": "serialization", "load": "serialization", "explain": "explanation",
+    "compile": "nn.modules.compiled",
     "func": "func", "vmap": "func", "fx": "fx", "distributions": "distributions",
     "linalg": "linalg", "amp": "amp", "fft": "fft", "signal": "signal", "special": "special",
     **dict.fromkeys("polygamma mvlgamma i0 igamma igammac".split(), "special.aliases"),

@@ -124,8 +124,9 @@ def explain(
     >>> len(found.programs[0].kernels), found.result.item()
     (1, 48.0)
     """
-    if isinstance(function, Captured):
-        function = function.as_recorded
+    captured = getattr(function, "_captured", function)  # of a module
+    if isinstance(captured, Captured):
+        function = captured.as_recorded
     engine.flush()
     reports: list[ProgramReport] = []
     begin = time.perf_counter()
