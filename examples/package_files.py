@@ -6,9 +6,9 @@ import importlib.util
 from pathlib import Path
 
 
-def folder(package: str, otherwise: str) -> Path:
-    """The folder of a package; the program ends with the advice `otherwise` if there is none."""
+def folder(package: str, advice: str = "") -> Path:
+    """The folder of a package; without it the program ends with an advice."""
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
-        raise SystemExit(otherwise)
+        raise SystemExit(advice or f"there is no package {package}; see the top of the program")
     return Path(found.origin).parent
