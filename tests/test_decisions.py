@@ -19,7 +19,7 @@ pytestmark = pytest.mark.native
 def check(function: Callable[..., Any], *inputs: tuple, rounds: int = 3) -> Any:
     """The captured function gives the plain one's bits for all inputs, and is replayed: one plan
     for each kind of argument, whichever way it goes."""
-    captured = tf.compile(function)
+    captured = tf.compile(function, fullgraph=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error", NotCaptured)
         for _ in range(rounds):

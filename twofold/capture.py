@@ -150,7 +150,7 @@ class Captured:
                 if self.control == "graph" and self.rewritten == "":
                     variant.tries = -1
                     self.rewritten = _rewritten(self.function)
-                if self.strict or isinstance(self.rewritten, str) or variant.tries >= 0:
+                if isinstance(self.rewritten, str) or variant.tries >= 0:
                     variant.dynamic = True
                     reason = against.get((file, line)) or self.rewritten
                     why += f": {reason}" if isinstance(reason, str) and reason else ""
