@@ -22,15 +22,15 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "anomaly", "at_once", "autograd_api", "autograd_function", "capture", "control",
         "creation",
         "custom_function", "explanation", "functional", "functions", "gradcheck", "indexing",
-        "interchange", "mirrors", "printing", "random", "repeated", "replay", "settings", "tensor",
-        "windows",
+        "interchange", "mirrors", "printing", "profiler", "random", "repeated", "replay",
+        "settings", "tensor", "windows",
     ),
     ("amp", "fft", "linalg", "nn", "signal", "special", "sparse", "utils"),
     ("array_api", "distributions", "func", "fx", "optim", "serialization"),
     ("deploy",),
     (
         "caffe", "distributed", "hub", "keras", "models", "onnx", "static",
-        "run", "summary", "vision",
+        "jit", "run", "summary", "vision",
     ),
     ("cli",),
 )  # fmt: skip

@@ -231,8 +231,15 @@ def test_matrices_without_elements_match_pytorch(name: str) -> None:
 def test_pinv_of_hermitian_matrices_reads_the_lower_triangle(dtype: str) -> None:
     torch = pytest.importorskip("torch")
     values = draw(2, 3, 3, dtype=dtype)
-    got, expected = (lib.linalg.pinv(lib.tensor(values), hermitian=True) for lib in (tf, torch))
-    np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-9, atol=1e-12)
+    found = []
+    for lib in (tf, torch):
+        x = lib.tensor(values + np.conj(np.swapaxes(values, -1, -2)), requires_grad=True)
+        y = lib.linalg.pinv(x, hermitian=True)
+        (y.abs() ** 3).sum().backward()
+        lower = lib.linalg.pinv(lib.tensor(values), hermitian=True)
+        found.append((y.detach(), x.grad, lower))
+    for got, expected in zip(*found):
+        np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-8, atol=1e-9)
 
 
 def test_nuclear_norm_needs_two_axes() -> None:

@@ -102,7 +102,8 @@ autograd.__getattr__ = _autograd_later  # type: ignore[method-assign]
 
 _LATER = {
     "nn": "nn", "optim": "optim", "utils": "utils", "serialization": "serialization",
-    "models": "models", "array_api": "array_api", "vision": "vision",
+    "models": "models", "jit": "jit", "profiler": "profiler", "array_api": "array_api",
+    "vision": "vision",
     "save": "serialization", "load": "serialization", "explain": "explanation",
     "compile": "nn.modules.compiled",
     "func": "func", "vmap": "func", "fx": "fx", "distributions": "distributions",

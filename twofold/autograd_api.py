@@ -236,7 +236,7 @@ def _apply_to_rows(node: Node, g: Tensor) -> Tensor:
     return g
 
 
-def _mark(node: Node) -> int:
+def leaf_mark(node: Node) -> int:
     """What names a node among results: a leaf's tensor, which may have had several values, or
     itself."""
     target = node.target
@@ -248,10 +248,10 @@ def _mark(node: Node) -> int:
 
 
 def _by_mark(result: list[tuple[Node, Gradient]]) -> dict[int, Gradient]:
-    """The cotangents by `_mark`, those of several values of one leaf added."""
+    """The cotangents by `leaf_mark`, those of several values of one leaf added."""
     found: dict[int, Gradient] = {}
     for node, g in result:
-        mark = _mark(node)
+        mark = leaf_mark(node)
         found[mark] = _plus(found[mark], g) if mark in found else g
     return found
 
@@ -282,7 +282,7 @@ def backward(
     if wanted is not None:
         found = _by_mark(result)
         for x in wanted:
-            if (g := found.get(_mark(x._node()))) is not None:
+            if (g := found.get(leaf_mark(x._node()))) is not None:
                 _accumulate(x, g, create_graph)
     for node, g in () if wanted is not None else result:
         target = node.target
@@ -369,7 +369,7 @@ def grad(
     cotangent = _by_mark(result)
     found: list[Tensor | None] = []
     for node in nodes:
-        g = cotangent.get(_mark(node))
+        g = cotangent.get(leaf_mark(node))
         if g is not None:
             found.append(_as_tensor(g, create_graph))
         elif materialize_grads:

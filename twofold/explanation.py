@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import config, engine, machine
 from .capture import Captured
@@ -172,9 +172,7 @@ def _report(
     begin: float,
 ) -> ProgramReport:
     """The report of a program that has just run."""
-    with config.override(debug=0):
-        planned = engine.plan_graph(roots, candidates)
-        seconds = _time_launches(planned, program, values)
+    planned, seconds = _timed(roots, candidates, program, values)
     after = Graph(planned.results)
     names = after.names()
     kernels: list[KernelReport] = []
@@ -206,6 +204,33 @@ def _report(
         birth.kernels if fresh else dict.fromkeys(birth.kernels, 0),
         picture(planned, legend),
     )
+
+
+def _timed(
+    roots: list[Node], candidates: list[Node], program: engine.Program, values: list[Buffer]
+) -> tuple[engine.Planned, list[float]]:
+    """The plan of a program that has just run, and the seconds that each kernel takes."""
+    with config.override(debug=0):
+        planned = engine.plan_graph(roots, candidates)
+        return planned, _time_launches(planned, program, values)
+
+
+class KernelTime(NamedTuple):
+    """A kernel of a program: its label, the seconds it takes, its bytes and operations."""
+
+    label: str
+    seconds: float
+    n_bytes: int
+    flops: int
+
+
+def kernel_times(
+    roots: list[Node], candidates: list[Node], program: engine.Program, values: list[Buffer]
+) -> list[KernelTime]:
+    """The kernels of a program that has just run."""
+    planned, seconds = _timed(roots, candidates, program, values)
+    sources = [p.source for p in planned.memory.launches]
+    return [KernelTime(s.label, t, s.n_bytes, s.flops) for s, t in zip(sources, seconds)]
 
 
 def picture(planned: engine.Planned, legend: Sequence[str]) -> str:

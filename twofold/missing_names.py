@@ -15,7 +15,7 @@ REASONS: dict[str, dict[str, str]] = {
         _GPU: "AcceleratorError Event OutOfMemoryError Stream get_device_module",
         _SPARSE: "ccol_indices_copy row_indices_copy sparse_bsc_tensor sparse_bsr_tensor "
         "sparse_compressed_tensor sparse_csc_tensor",
-        _SCRIPT: "fork wait jit",
+        _SCRIPT: "fork wait",
         "not yet": "conv_tbc lobpcg col_indices_copy crow_indices_copy "
         "indices_copy values_copy masked signal nested export onnx",
     },

@@ -16,7 +16,6 @@ from ..ops import matrices as mx
 from ..ops import matrix_functions as mf
 from ..ops import movement as mv
 from ..ops.complex import real
-from ..ops.custom import replace
 from ..tensor import Tensor, broadcast_to, wrap
 from .decompositions import info_of, lu_unpack, matrices
 
@@ -222,8 +221,7 @@ def pinv(
     plain = A.detach()
     if hermitian:
         whole = _hermitian(plain)
-        # The gradient is the Hermitian part of that of all of A, as PyTorch's.
-        A = wrap(replace(mx.half(ew.add(A._node(), mx.adjoint(A._node()))), whole._node()))
+        A = A + (whole - plain)  # the gradient is that of all of A, as PyTorch's of Hermitian A
         plain = whole
     largest = singular_values(plain, False).amax(-1, keepdim=True)
     tolerance = _tolerance(plain, atol, rtol, largest)

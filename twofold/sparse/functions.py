@@ -348,17 +348,17 @@ def _also_of_sparse(name: str, rule: Rule, write: bool) -> None:
 
 
 _named: dict[str, Rule] = {name: _on_values(name) for name in ON_VALUES.split()}
-_ours = (
+_ours: tuple[Any, ...] = (
     neg, add, sub, mul, sum, norm, permute, transpose, t, unsqueeze, select, index_select, cat,
     stack, zeros_like, numel, clone, softmax, log_softmax,
 )  # fmt: skip
 _named |= {f.__name__: f for f in _ours}
 _named |= {"negative": neg, "multiply": mul, "subtract": sub, "swapaxes": transpose}
-_products = {
+_products: dict[str, Rule] = {
     "mm": products.mm, "matmul": products.mm, "mv": products.mm, "addmm": products.addmm,
     "bmm": products.bmm, "smm": products.smm, "sspaddmm": products.sspaddmm,
 }  # fmt: skip
-NeedsDense.rules.update({**_named, **_products, "dot": products.mm})
+NeedsDense.rules.update({**_named, **_products})
 
 for _name, _rule in {**_named, **_products}.items():
     if _name not in vars(SparseTensor):
@@ -367,18 +367,19 @@ for _name, _rule in {**_named, **_products}.items():
         setattr(SparseTensor, f"{_name}_", _in_place(_rule))
 for _rule in (zero_, copy_, sparse_resize_, sparse_resize_and_clear_):
     setattr(SparseTensor, _rule.__name__, _rule)
-for _name, _rule in {
+_attributes: dict[str, Any] = {
     "__neg__": neg, "__mul__": mul, "__rmul__": mul, "__truediv__": _named["div"],
     "__add__": add, "__radd__": add, "__sub__": sub, "__matmul__": products.mm,
-    "__pow__": _named["pow"], "__getitem__": getitem, "__imul__": SparseTensor.mul_,
-    "__iadd__": SparseTensor.add_, "__isub__": SparseTensor.sub_, "__abs__": _named["abs"],
+    "__pow__": _named["pow"], "__getitem__": getitem, "__imul__": _in_place(mul),
+    "__iadd__": _in_place(add), "__isub__": _in_place(sub), "__abs__": _named["abs"],
     "__rmatmul__": lambda self, other: products.mm(other, self),
     "__rsub__": lambda self, other: add(neg(self), other),
     "T": property(t), "mT": property(lambda self: transpose(self, -1, -2)),
-}.items():  # fmt: skip
-    setattr(SparseTensor, _name, _rule)
+}  # fmt: skip
+for _name, _value in _attributes.items():
+    setattr(SparseTensor, _name, _value)
 for _name, _rule in _products.items():
     if hasattr(Tensor, _name):
         _also_of_sparse(_name, _rule, False)
-for _name, _rule in {"add_": add, "sub_": sub}.items():
-    _also_of_sparse(_name, _rule, True)
+_also_of_sparse("add_", add, True)
+_also_of_sparse("sub_", sub, True)

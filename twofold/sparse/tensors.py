@@ -15,7 +15,7 @@ from typing import Any
 from .. import dtypes
 from ..functions._registry import NeedsDense, functions
 from ..settings import sparse_coo, sparse_csr
-from ..tensor import Size, Tensor
+from ..tensor import NAMES, Size, Tensor
 
 
 def require_layout(layout: Any) -> None:
@@ -141,8 +141,8 @@ class SparseTensor(Tensor):
         return self._with_values(self._held_values.to(*args, **kwargs))
 
     def type(self, dtype: Any = None) -> Any:
-        """The same with another dtype; without one, the name of this one's."""
-        return super().type() if dtype is None else self.to(dtype)
+        """The same with another dtype; without one, the name of this layout's type."""
+        return f"twofold.sparse.{NAMES[self.dtype]}Tensor" if dtype is None else self.to(dtype)
 
     def float(self, memory_format: object = None) -> Any:
         """The same in float32."""
