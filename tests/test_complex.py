@@ -367,3 +367,13 @@ def test_safetensors_hold_complex_numbers(tmp_path: Any) -> None:
     assert load_file(tmp_path / "z.safetensors")["z"].tolist() == [1 + 2j]
     with pytest.raises(TypeError, match="complex128"):
         save_file({"z": tf.tensor([1j], dtype=tf.complex128)}, tmp_path / "w.safetensors")
+
+
+def test_products_of_complex_values_seen_as_pairs() -> None:
+    """The memory of a value that is there is read through both a reshape and a view of pairs."""
+    z = np.arange(6).reshape(2, 3) * (1 - 2j)
+    w = np.arange(10.0).reshape(2, 5)
+    x = tf.tensor(z) * 2
+    x.tolist()
+    pairs = np.stack([2 * z.real, 2 * z.imag], -1)
+    assert ((tf.view_as_real(x) @ tf.tensor(w)).numpy() == pairs @ w).all()

@@ -27,9 +27,9 @@ from .graph.pieces import Changing
 from .graph.storage import hold
 from .graph.types import Type
 from .kernels.launch import Buffer as PlanBuffer
+from .kernels.lower import strip
 from .kernels.memory import FIRST_SLOT, MemoryPlan, PlannedLaunch, plan_memory
 from .kernels.overwrite import overwrite
-from .kernels.partition import strip
 from .kernels.schedule import Scheduler, output_buffer
 from .kernels.text import kernel_text
 from .kernels.verify import verify_launches

@@ -20,8 +20,8 @@ from ..ops.body import Body
 from . import scatter
 from .affine import contiguous
 from .launch import Array, Buffer, Jump, Launch
+from .lower import strip
 from .overwrite import overwrite
-from .partition import strip
 from .rounds import hoisted, read_from
 
 if TYPE_CHECKING:

@@ -20,6 +20,16 @@ from ..ops.scalar import Expr
 from . import affine
 from .affine import ZERO, Affine, Chosen
 
+SHARING = frozenset(["reshape", "as_real", "as_complex"])
+"""Ops whose result is their input's memory."""
+
+
+def strip(node: Node) -> Node:
+    """The node whose memory a reshaped one shares, or one that sees complex numbers as pairs."""
+    while node.structure.op.name in SHARING and node.value is None:
+        node = node.inputs[0]
+    return node
+
 
 class Cut(Exception):
     """`node` cannot be read at a position that is not affine: it must be computed into memory."""
@@ -118,7 +128,7 @@ class Lowering:
         if op.name == "reshape":
             return self._reshape(node, index, guard)
         if op.name in ("as_real", "as_complex"):
-            number = self.number(x)
+            number = self.number(strip(x))
             if number is None:
                 raise Cut(x)
             return self._load(node, number, affine.contiguous(node.shape), index, guard)
@@ -169,7 +179,7 @@ class Lowering:
 
     def _reshape(self, node: Node, index: Index, guard: Expr | None) -> Expr:
         x = node.inputs[0]
-        number = self.number(x)
+        number = self.number(strip(x))
         if number is not None:
             return self._load(x, number, affine.contiguous(node.shape), index, guard)
         moved = affine.reshape(index, node.shape, x.shape, self.extents)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from ..graph.node import Node
 from .launch import Launch
-from .partition import Member, Partition, identity, strip, template_reads
+from .lower import strip
+from .partition import Member, Partition, identity, template_reads
 
 if TYPE_CHECKING:
     from .schedule import Scheduler

@@ -18,7 +18,7 @@ from ..ops.scalar import Expr, postorder
 from . import attention, convolve
 from .affine import Affine, contiguous
 from .loops import CHUNK, DEAR, joined
-from .lower import Cut, Lowering, view
+from .lower import Cut, Lowering, strip, view
 
 MAX_OPS = 160
 """Operations inlined into one value, at most about."""
@@ -67,10 +67,6 @@ def images(node: Node) -> tuple[Node, ...]:
     kind = node.structure.op.kind
     count = {"conv": 1, "conv_input": 1, "conv_weight": 2, "pool_max_input": 2}.get(kind, 0)
     return node.inputs[:count]
-
-
-SHARING = frozenset(["reshape", "as_real", "as_complex"])
-"""Ops whose result is their input's memory."""
 
 
 @dataclass(eq=False)
@@ -144,13 +140,6 @@ class Partition:
         self.numbers[id(node)] = len(self.nodes)
         self.nodes.append(node)
         return True
-
-
-def strip(node: Node) -> Node:
-    """The node whose memory a reshaped one shares, or one that sees complex numbers as pairs."""
-    while node.structure.op.name in SHARING and node.value is None:
-        node = node.inputs[0]
-    return node
 
 
 def _decide(p: Partition, roots: Sequence[Node]) -> None:

@@ -30,8 +30,8 @@ from .affine import contiguous
 from .build import Built, build, copy_kernel, finish
 from .finish import Finish
 from .launch import Array, Buffer, Launch
-from .lower import Lowering, view
-from .partition import Group, Partition, strip
+from .lower import Lowering, strip, view
+from .partition import Group, Partition
 
 Input = tuple[Array, tuple[int, ...]]
 """A template's input: where it starts, and its strides in elements, one for each axis."""
