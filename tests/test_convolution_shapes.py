@@ -256,6 +256,7 @@ def test_gradients_of_many_weights_of_1_x_1_kernels():
         ((3, 7), 1, (3, 6), (1, 2), 16, (6, 20)),
         ((1, 9), (2, 1), (0, 4), 1, 96, (5, 3)),
         ((2, 2), 3, 0, 1, 7, (7, 7)),
+        ((5, 5), 1, 2, 1, 64, (7, 7)),
     ],
 )
 def test_depthwise_convolutions_against_float64(kernel, stride, padding, dilation, channels, size):

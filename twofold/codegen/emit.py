@@ -10,7 +10,7 @@ from ..kernels.blocks import BlocksSpec
 from ..kernels.compact import CompactSpec
 from ..kernels.conv import ConvSpec, TurnedWeightsSpec, WeightsSpec
 from ..kernels.conv_weight import CombineSpec, ConvWeightSpec
-from ..kernels.depthwise import DepthwiseSpec
+from ..kernels.depthwise import DepthwiseSpec, DepthwiseWeightSpec
 from ..kernels.loops import LoopKernel
 from ..kernels.matmul import MatmulSpec
 from ..kernels.matvec import MatvecSpec
@@ -33,6 +33,7 @@ EMITTERS = {
     ConvSpec: "conv.emit",
     ConvWeightSpec: "conv_weight.emit",
     DepthwiseSpec: "depthwise.emit",
+    DepthwiseWeightSpec: "depthwise_weight.emit",
     LoopKernel: "rows.emit",
     MatmulSpec: "matmul.emit",
     MatvecSpec: "matvec.emit",

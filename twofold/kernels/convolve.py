@@ -167,7 +167,11 @@ def needs_padded_copy(
     """Whether `backward_weight` takes this padding only as zeros around x in memory."""
     g = _weight_geometry(shapes, attrs, contiguous(shapes[0]), contiguous(shapes[1]))
     is_padded = any(lo or hi for lo, hi in attrs[2])
-    return is_padded and winograd_weight.choice(g, dtype, target) is None
+    return (
+        is_padded
+        and winograd_weight.choice(g, dtype, target) is None
+        and depthwise.weight_tile(g, dtype, target) is None
+    )
 
 
 def _weight_geometry(
@@ -212,7 +216,10 @@ def backward_weight(
     g_at, g_strides, more = channels_adjacent(g_shape, g, dtype, threads)
     geometry = _weight_geometry(shapes, attrs, x_strides, g_strides)
     spec = winograd_weight.choice(geometry, dtype, target)
-    if spec is not None:
+    by_channel = depthwise.weight_tile(geometry, dtype, target)
+    if by_channel is not None:
+        more += depthwise.schedule_weight(by_channel, geometry, x_at, g_at, y, threads)
+    elif spec is not None:
         more += winograd_weight.schedule(spec, geometry, x_at, g_at, y, target, threads)
     else:
         more += conv_weight.schedule(geometry, x_at, g_at, y, dtype, target, threads)

@@ -4,6 +4,10 @@ A register tile is `pixels` neighbouring outputs of a line times `vectors` vecto
 sums run over the elements of the kernel; those above and below the input are passed over, those
 left and right of it read from a block of zeros. Lines are taken one after the other, so that the
 rows of the input that the next one reads again are still in cache.
+
+The gradient of the weights is summed in registers, all elements of the kernel of `vectors` vectors
+of channels at once, over the pixels of a line; then the sums go on in memory. The lines are shared
+out between parts, by the shape alone, which a second launch adds.
 """
 
 from __future__ import annotations
@@ -13,8 +17,10 @@ from math import prod
 
 from ..dtypes import DType
 from ..machine import Target
-from .conv import Geometry, Output, Weights, by_channel, pack_weights, touched
-from .launch import Array, Launch, Scratch
+from . import conv_weight
+from .conv import Geometry, Output, Weights, by_channel, is_depthwise, pack_weights, touched
+from .conv_weight import ConvWeightSpec
+from .launch import Array, Buffer, Launch, Scratch
 from .loops import LoopKernel
 
 
@@ -38,6 +44,26 @@ class DepthwiseSpec:
         """Channels of a panel."""
         return self.vectors * self.lanes
 
+
+@dataclass(frozen=True)
+class DepthwiseWeightSpec:
+    """Sums of the gradient of kernels of `height` x `width` elements, for `vectors` vectors of
+    `lanes` channels at once."""
+
+    dtype: DType
+    height: int
+    width: int
+    vectors: int
+    lanes: int
+
+    @property
+    def columns(self) -> int:
+        """Channels of a panel."""
+        return self.vectors * self.lanes
+
+
+PARTS = 16
+"""Parts that the lines are shared out between, at most."""
 
 TAPS = 7
 """Elements of a row of the kernel that are taken at once, at most."""
@@ -102,3 +128,51 @@ def schedule(
         )
     )
     return launches
+
+
+def weight_tile(g: Geometry, dtype: DType, target: Target) -> DepthwiseWeightSpec | None:
+    """How the sums of a gradient are held in registers; None where they have no room, or where the
+    convolution is none of pictures."""
+    if not is_depthwise(g) or (g.kernel[0], g.sizes[0], g.counts[0], g.before[0]) != (1, 1, 1, 0):
+        return None
+    _, height, width = g.kernel
+    lanes = max(1, target.vector_bytes // dtype.itemsize)
+    for vectors in (2, 1):
+        whole = g.groups % (vectors * lanes) == 0
+        if (whole or vectors == 1) and (height * width + 1) * vectors + 1 < target.vector_registers:
+            return DepthwiseWeightSpec(dtype, height, width, vectors, lanes)
+    return None
+
+
+def schedule_weight(
+    spec: DepthwiseWeightSpec, grouped: Geometry, x: Array, cotangent: Array, y: Array, threads: int
+) -> list[Launch]:
+    """Launches of the gradient of the weights; y is dense (C, 1, *K)."""
+    g, taps = by_channel(grouped), spec.height * spec.width
+    lines = g.batch * g.counts[1]
+    if not taps * g.outputs:
+        return []
+    lines_of_part = max(1, -(-lines // PARTS))
+    parts, panels = max(1, -(-lines // lines_of_part)), -(-g.outputs // spec.columns)
+    panel_block = panels
+    while parts * -(-panels // panel_block) < 2 * threads and panel_block > 1:
+        panel_block = -(-panel_block // 2)
+    sums = Buffer(parts * panels * taps * spec.columns * spec.dtype.itemsize, "temp", "sums")
+    words = [
+        lines, lines_of_part, parts, panels, panel_block, *g.counts[1:], *g.sizes[1:],
+        *g.stride[1:], *g.dilation[1:], *g.before[1:], g.x_strides[0], *g.x_strides[2:],
+        g.y_strides[0], *g.y_strides[2:],
+    ]  # fmt: skip
+    launch = Launch(
+        spec,
+        [x, cotangent, Array(sums), Scratch(spec.columns * spec.dtype.itemsize), *words],
+        items=parts * -(-panels // panel_block),
+        grain=1,
+        reads=(x.buffer, cotangent.buffer),
+        writes=(sums,),
+        flops=g.flops,
+        n_bytes=touched(g) * spec.dtype.itemsize,
+        label="depthwise_weight",
+    )
+    form = ConvWeightSpec(spec.dtype, taps, spec.vectors, spec.lanes, depthwise=True)
+    return [launch, conv_weight.combine(form, g, sums, parts, y)]
