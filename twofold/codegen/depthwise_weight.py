@@ -118,7 +118,7 @@ class _Emitter(Emitter):
         for j in range(spec.vectors):
             # The line below, which is the next one's.
             prefetch(b, self._at(at_g, b.add(w["gh"], i64(j * spec.lanes))), nearness=2)
-        new = []
+        new: Values = []
         for r, (base, step) in enumerate(zip(rows, steps)):
             start = self._at(base, b.mul(column, step))
             for k in range(spec.width):
