@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import package_files
@@ -126,7 +128,7 @@ def plays() -> str:
 class Text:
     """A text as numbers of its characters; a tenth of it is held out."""
 
-    def __init__(self, text: str, s: Settings) -> None:
+    def __init__(self, text: str, s: Any) -> None:
         self.characters = sorted(set(text))
         self.number = {c: i for i, c in enumerate(self.characters)}
         numbers = np.array([self.number[c] for c in text])
@@ -149,7 +151,7 @@ class Text:
         return "".join(self.characters[i] for i in numbers)
 
 
-def train(net: GPT, text: Text, s: Settings) -> dict[str, list[tuple[int, float]]]:
+def train(net: Any, text: Text, s: Any) -> dict[str, list[tuple[int, float]]]:
     """Losses by the part of the text, each with its step."""
     optimizer = tf.optim.AdamW(net.parameters(), lr=s.rate, betas=(0.9, 0.99), weight_decay=0.1)
 
@@ -194,21 +196,27 @@ def draw(losses: dict[str, list[tuple[int, float]]], file: Path) -> None:
     figure.savefig(file)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Train, draw, write."""
-    parser = argparse.ArgumentParser(description="A GPT on characters, taught Shakespeare.")
+def main(
+    arguments: list[str] | None = None,
+    make: Callable[[Any, int], Any] = GPT,
+    settings: type[Any] = Settings,
+    description: str = "A GPT on characters, taught Shakespeare.",
+    name: str = "char_gpt",
+) -> None:
+    """Train, draw, write: what `make` makes of settings and the number of characters."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--text", type=Path, help="another text than the plays")
-    parser.add_argument("--folder", type=Path, default=Path("runs/char_gpt"))
+    parser.add_argument("--folder", type=Path, default=Path("runs") / name)
     parser.add_argument("--length", type=int, default=500, help="characters to write at the end")
-    for name, value in vars(Settings()).items():
-        parser.add_argument(f"--{name}", type=type(value), default=value)
+    for option, value in vars(settings()).items():
+        parser.add_argument(f"--{option}", type=type(value), default=value)
     given = vars(parser.parse_args(arguments))
-    file, folder, length = (given.pop(name) for name in ("text", "folder", "length"))
-    s = Settings(**given)
+    file, folder, length = (given.pop(n) for n in ("text", "folder", "length"))
+    s = settings(**given)
 
     tf.manual_seed(s.seed)
     text = Text(plays() if file is None else file.read_text(encoding="utf-8"), s)
-    net = GPT(s, len(text.characters))
+    net = make(s, len(text.characters))
     size = sum(p.numel() for p in net.parameters())
     print(f"{len(text.characters)} different characters, {size:,} weights")
     losses = train(net, text, s)
