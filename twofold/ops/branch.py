@@ -86,7 +86,7 @@ class Branch(Bundle):
             flags, *given = inputs
             made, count = _batched(attrs, given, batched[1:], size), branches
         else:
-            flags, given = _no_flags(), inputs
+            flags, given = _no_flags(), list(inputs)
             made, count = _selecting(attrs, given, batched, size), 1
         body, numbers = made
         return make_node(self, (flags, *given, *numbers), (body, count))
