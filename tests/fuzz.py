@@ -316,7 +316,7 @@ def run(lines: Sequence[str], flush_after: Callable[[int], bool] | None = None, 
             outcome.line = "the end"
             _note(outcome, env)
         except Exception as error:
-            outcome.error = error
+            outcome.error = error.with_traceback(None)  # which would keep what is pending
     return outcome
 
 
@@ -353,7 +353,7 @@ def run_captured(lines: Sequence[str], calls: int = 4) -> list[Outcome]:
             try:
                 _note(outcome, function(*(env[n] for n in names)))
             except Exception as error:
-                outcome.error = error
+                outcome.error = error.with_traceback(None)  # which would keep what is pending
     return outcomes
 
 
