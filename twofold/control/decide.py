@@ -33,6 +33,10 @@ Site = tuple[str, int, Sequence[str], Sequence[str], str]
 """File, line, names assigned, those of them changed in place alone, what bars recording."""
 
 
+class NotRewritable(Exception):
+    """Why a function stays as it is."""
+
+
 class CannotRecord(RuntimeError):
     """Why a decision cannot be part of the graph."""
 

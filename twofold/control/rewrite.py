@@ -25,8 +25,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from . import decide
+from .decide import NotRewritable
 from .statements import Statements
-from .syntax import HELPER, NotRewritable, define, load
+from .syntax import HELPER, define, load
 
 _known: WeakKeyDictionary[types.CodeType, types.CodeType | str] = WeakKeyDictionary()
 

@@ -7,10 +7,10 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+from .decide import NotRewritable
 from .syntax import (
     Assigned,
     Expressions,
-    NotRewritable,
     ask,
     constant,
     define,

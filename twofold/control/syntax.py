@@ -7,13 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import decide
+from .decide import NotRewritable
 
 HELPER = "twofold_decide"
 """The name under which rewritten code finds `decide.py`."""
-
-
-class NotRewritable(Exception):
-    """Why a function stays as it is."""
 
 
 def load(name: str) -> ast.expr:
