@@ -11,6 +11,8 @@ import twofold as tf
 from twofold.capture import NotCaptured
 from twofold.graph.modes import modes
 from twofold.graph.observe import each_call, live
+from twofold.ops.elementwise import detach
+from twofold.tensor import wrap
 
 pytestmark = pytest.mark.native
 
@@ -508,3 +510,18 @@ def test_a_write_through_numpy_is_seen() -> None:
             same, more = step(x)
             assert same is x
             assert (x.tolist(), more.tolist()) == ([k, 7, 7], [k + 1, 8, 8])
+
+
+def test_a_new_value_of_state_that_is_a_result_too() -> None:
+    """The value that takes the place of the old one is that of a new tensor as well."""
+    w, p = tf.zeros(3), tf.ones(3, requires_grad=True)
+
+    @tf.compile
+    def step(x: tf.Tensor) -> tf.Tensor:
+        new = w * p + 1 + x
+        with tf.no_grad():
+            w.copy_(new)
+        return wrap(detach(new._node()))
+
+    for k in range(1, 7):
+        assert step(tf.ones(3)).tolist() == w.tolist() == [2.0 * k] * 3

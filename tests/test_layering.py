@@ -30,8 +30,9 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("deploy",),
     (
         "caffe", "distributed", "hub", "keras", "models", "onnx", "static",
-        "jit", "run", "summary", "vision",
+        "jit", "summary", "vision",
     ),
+    ("run",),
     ("cli",),
 )  # fmt: skip
 """What `twofold/` holds, level by level; what stands in one tuple may not import its neighbours,

@@ -156,10 +156,10 @@ def test_no_gpu_is_said(tmp_path: Path) -> None:
     ]
 
 
-def test_only_torch_can_be_replaced(tmp_path: Path) -> None:
+def test_only_some_packages_can_be_replaced(tmp_path: Path) -> None:
     """Another name, another version and a missing file are told, not run."""
     for name, program, said in (
-        ("jax", "x.py", "can take the place of torch"),
+        ("jax", "x.py", "takes the place of torch, torch==0.1, tensorflow==1, theano; got jax"),
         ("torch==1.7", "x.py", "torch==0.1"),
         ("torch", "x.py", "there is no file"),
     ):

@@ -118,6 +118,8 @@ _LATER = {
     "sparse": "sparse", "sparse_coo_tensor": "sparse", "sparse_csr_tensor": "sparse",
     **dict.fromkeys("hspmm smm spmm sspaddmm".split(), "sparse"),
     "onnx": "onnx", "save_program": "deploy", "load_program": "deploy", "deploy": "deploy",
+    "static": "static", "function": "static.function", "In": "static.function",
+    "placeholder": "static.expression", "shared": "static.expression",
     "random": "random", "autocast": "amp", "GradScaler": "amp",
     **dict.fromkeys(
         "alpha_dropout alpha_dropout_ avg_pool1d bilinear celu celu_ channel_shuffle conv1d conv2d "

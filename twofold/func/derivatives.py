@@ -30,7 +30,7 @@ class _Level:
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.old = [x._node() for x in tensors]
         with grad_mode(True):
-            self.new = [_variable(n) for n in self.old]
+            self.new = [variable(n) for n in self.old]
 
     def tensors(self) -> list[Tensor]:
         """The inputs to hand to the function."""
@@ -43,13 +43,13 @@ class _Level:
         return result if recorder.grad_enabled else [ew.detach(n) for n in result]
 
 
-def _variable(node: Node) -> Node:
+def variable(node: Node) -> Node:
     if not node.dtype.is_floating_point and not node.dtype.is_complex:
         return node
     return identity(node) if node.requires_grad else ew.variable(node)
 
 
-def _pull(ys: Sequence[Node], us: Sequence[Node], xs: Sequence[Node]) -> list[Node]:
+def pull_back(ys: Sequence[Node], us: Sequence[Node], xs: Sequence[Node]) -> list[Node]:
     """The cotangents of xs for the cotangents us of ys, as nodes that can be differentiated."""
     with grad_mode(True):
         found = cotangents(ys, us, {id(x) for x in xs}, release=False)
@@ -65,9 +65,9 @@ def pushforward(ys: Sequence[Node], xs: Sequence[Node], vs: Sequence[Node]) -> l
     """The tangents of ys for the tangents vs of xs."""
     with grad_mode(True):
         us = [ew.variable(_zeros(y)) if y.requires_grad else _zeros(y) for y in ys]
-        pulled = _pull(ys, us, xs)
+        pulled = pull_back(ys, us, xs)
         depends = [(g, v) for g, v in zip(pulled, vs) if g.requires_grad]
-        pushed = _pull([g for g, _ in depends], [v for _, v in depends], us)
+        pushed = pull_back([g for g, _ in depends], [v for _, v in depends], us)
         # They are linear in us, so any value of us will do; zero it is.
         return rebuild(pushed, [(u, _zeros(u)) for u in us if u.requires_grad])
 
@@ -150,7 +150,7 @@ def grad_and_value(
                 f"{value.dim()} dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
             )
         y = value._node()
-        pulled = _pull([y], [ew.constant(1, y.dtype)], level.new)
+        pulled = pull_back([y], [ew.constant(1, y.dtype)], level.new)
         *gradients, y = level.out([*pulled, y])
         result = replace(chosen, map(wrap, gradients))
         return result, ((wrap(y), _aux_out(level, aux)) if has_aux else wrap(y))
@@ -197,7 +197,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
                 f"Expected pytree structure of cotangents to be the same as pytree structure of "
                 f"outputs to the function; got {len(us)} cotangents for {len(outputs)} outputs"
             )
-        pulled = level.out(_pull(outputs, us, level.new))
+        pulled = level.out(pull_back(outputs, us, level.new))
         values = replace(primals, map(wrap, pulled))
         return values
 

@@ -144,7 +144,11 @@ class Trace:
 
     def stand_in(self, like: Node, shape: tuple[int, ...]) -> Tensor:
         """A tensor of a placeholder for a part of `like` of this shape."""
-        node = placeholder(Type(shape, like.dtype), like.requires_grad)
+        return self.of(Type(shape, like.dtype), like.requires_grad)
+
+    def of(self, type_: Type, requires_grad: bool = False) -> Tensor:
+        """A tensor of a placeholder of this type."""
+        node = placeholder(type_, requires_grad)
         self.placeholders.append(node)
         return wrap(node)
 

@@ -30,7 +30,8 @@ def overwrite(
     """Let roots lie where leaves lie, for those of `pairs` (position of the root, leaf) for which
     that changes no result; gives these. Buffers of the scheduler become aliases."""
     p = scheduler.partition
-    kept = {id(strip(root)) for root in roots}
+    results = [id(strip(root)) for root in roots]
+    kept = set(results)
     done = []
     taken: set[int] = set()
     _mark_checks(scheduler)
@@ -38,6 +39,8 @@ def overwrite(
         root = strip(roots[position])
         to, of = p.number(root), p.number(leaf)
         if to is None or of is None or id(leaf) in kept or {to, of} & taken:
+            continue
+        if results.count(id(root)) > 1:  # the value is asked for elsewhere, too
             continue
         if root.dtype is not leaf.dtype or root.type.n_bytes != leaf.type.n_bytes:
             continue

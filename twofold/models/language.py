@@ -89,7 +89,8 @@ def _sizes(file: GGUF) -> LlamaSizes:
 
     def number(name: str, type_: type, default: Any = None) -> Any:
         value: Any = file.metadata.get(f"llama.{name}", default)
-        if type(value) is not type_ or not 0 < float(value) < 2.0**31:
+        fits = type(value) is type_ and isinstance(value, (int, float))
+        if not fits or not 0 < value < 2.0**31:
             raise file.bad(f"llama.{name} must be a {type_.__name__} above 0", repr(value)[:80])
         return value
 

@@ -22,12 +22,14 @@ class _Call:
         return self.call
 
 
-def prepare(install: Callable[[str], None], version: str) -> None:
-    """Let each process that is spawned from here on call `install(version)` before it runs anything
-    of the program."""
+def prepare(install: Callable[[str, str], None], name: str, version: str) -> None:
+    """Let each process that is spawned from here on call `install(name, version)` before it runs
+    anything of the program."""
     before = spawn.get_preparation_data
 
+    call = _Call(install, name, version)
+
     def preparation(name: str) -> dict[str, Any]:
-        return {"twofold": _Call(install, version), **before(name)}
+        return {"twofold": call, **before(name)}
 
     spawn.get_preparation_data = preparation

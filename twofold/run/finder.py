@@ -1,4 +1,5 @@
-"""The import hook: `torch` and all below it come from Twofold, in this process and its children.
+"""The import hook: `torch`, `tensorflow` or `theano`, and all below it, come from Twofold, in this
+process and its children.
 
 A name such as `torch.nn.functional` is looked for in several packages, the most special first: the
 additions of an old version, the additions of `twofold.run.torch`, Twofold itself. Where one of them
@@ -95,16 +96,30 @@ def _exists(module: str) -> bool:
         return False
 
 
-_packages = [ADDITIONS, TWOFOLD]
+VERSIONS: dict[str, dict[str, list[str]]] = {
+    "torch": {
+        "": [ADDITIONS, TWOFOLD],
+        "0.1": [f"{TWOFOLD}.run.torch_0_1", ADDITIONS, TWOFOLD],
+    },
+    "tensorflow": {"1": [f"{TWOFOLD}.run.tensorflow", f"{TWOFOLD}.static"]},
+    "theano": {"": [f"{TWOFOLD}.run.theano"]},
+}
+"""The packages that Twofold can take the place of, and where their names are looked for, by
+version."""
+
+_packages: dict[str, list[str]] = {}
 
 
 def find(name: str) -> list[str]:
-    """The modules of Twofold that `name`, which begins with `torch`, stands for."""
-    rest = name.removeprefix("torch").lstrip(".")
+    """The modules of Twofold that `name` stands for, which is below a package that was
+    installed."""
+    root, _, rest = name.partition(".")
+    packages = _packages[root]
     if not rest:
-        return list(_packages)
-    places = [f"{package}.{rest}" for package in _packages]
-    places[-1] = f"{TWOFOLD}.{MOVED.get(rest, rest)}".rstrip(".")
+        return list(packages)
+    places = [f"{package}.{rest}" for package in packages]
+    if packages[-1] == TWOFOLD:
+        places[-1] = f"{TWOFOLD}.{MOVED.get(rest, rest)}".rstrip(".")
     return [place for place in places if _exists(place)]
 
 
@@ -128,15 +143,15 @@ class _Loader(Loader):
         sys.modules[name] = layered
 
 
-class TorchFinder(MetaPathFinder):
-    """Finds `torch` and what is below it."""
+class Finder(MetaPathFinder):
+    """Finds the packages that were installed and what is below them."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The specification of a module that Twofold has; ModuleNotFoundError with the nearest
-        name for one of PyTorch's that it has not."""
-        if fullname != "torch" and not fullname.startswith("torch."):
+        name for one of the package's that it has not."""
+        if fullname.partition(".")[0] not in _packages:
             return None
         places = find(fullname)
         if not places:
@@ -154,28 +169,32 @@ def _missing(parent: str, last: str, fullname: str) -> ModuleNotFoundError:
         explain_missing(parent, dir(sys.modules[parent]))(last)
     except AttributeError as error:
         near = str(error).partition(";")[2]
-    text = f"No module named {fullname!r}: Twofold, run as torch, has none"
+    root = fullname.partition(".")[0]
+    text = f"No module named {fullname!r}: Twofold, run as {root}, has none"
     return ModuleNotFoundError(f"{text};{near}" if near else text, name=fullname)
 
 
-def install(version: str = "") -> None:
-    """Let `import torch` mean Twofold from here on; with "0.1", as PyTorch 0.1 spelled it.
+def install(name: str = "torch", version: str = "") -> None:
+    """Let `import torch`, or another name, mean Twofold from here on; with version "0.1", as
+    PyTorch 0.1 spelled it.
 
-    ImportError where `torch` was imported already, ValueError for another version.
+    ImportError where the package was imported already, ValueError for one that Twofold has no
+    place for.
     """
-    if "torch" in sys.modules:
-        raise ImportError("[run] torch is imported already; install the finder before that")
-    if version not in VERSIONS:
+    if name in sys.modules:
+        raise ImportError(f"[run] {name} is imported already; install the finder before that")
+    versions = VERSIONS.get(name)
+    if versions is None or version not in versions:
+        known = [f"{n}=={v}" if v else n for n, found in VERSIONS.items() for v in found]
         raise ValueError(
-            f"[run] there is torch as it is and torch==0.1; got torch=={version}; try --as torch"
+            f"[run] Twofold takes the place of {', '.join(known)}; got "
+            f"{name}{'==' if version else ''}{version}; try --as torch"
         )
-    _packages[:] = [*VERSIONS[version], ADDITIONS, TWOFOLD]
-    for package in VERSIONS[version]:
-        importlib.import_module(f"{package}.semantics").apply()
-    sys.meta_path.insert(0, TorchFinder())
-    spelling.apply()
-    children.prepare(install, version)
-
-
-VERSIONS: dict[str, list[str]] = {"": [], "0.1": [f"{TWOFOLD}.run.torch_0_1"]}
-"""What each version adds."""
+    _packages[name] = versions[version]
+    for package in versions[version]:
+        if _exists(f"{package}.semantics"):
+            importlib.import_module(f"{package}.semantics").apply()
+    sys.meta_path.insert(0, Finder())
+    if name == "torch":
+        spelling.apply()
+    children.prepare(install, name, version)

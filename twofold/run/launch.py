@@ -17,16 +17,20 @@ from . import finder, tracebacks
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m twofold.run",
-        description="Run a program that says `import torch` on Twofold.",
+        description="Run a program that says `import torch`, `import tensorflow` or "
+        "`import theano` on Twofold.",
         epilog="examples:\n"
         "  python -m twofold.run --as torch train.py --epochs 2\n"
         "  python -m twofold.run --as torch -m package.train\n"
-        "  python -m twofold.run --as torch==0.1 two_layer_net.py",
+        "  python -m twofold.run --as torch==0.1 two_layer_net.py\n"
+        "  python -m twofold.run --as tensorflow==1 mnist.py\n"
+        "  python -m twofold.run --as theano mlp.py",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--as", dest="name", metavar="torch[==0.1]", required=True,
-        help="the package whose place Twofold takes; ==0.1 for programs of 2017",
+        "--as", dest="name", metavar="NAME[==VERSION]", required=True,
+        help="the package whose place Twofold takes: torch, torch==0.1 for programs of 2017, "
+        "tensorflow==1, theano",
     )  # fmt: skip
     parser.add_argument("-m", dest="module", action="store_true", help="PROGRAM is a module")
     parser.add_argument("program", metavar="PROGRAM", help="a Python file, or a module after -m")
@@ -39,10 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     options = parser.parse_args(arguments)
     name, _, version = options.name.partition("==")
-    if name != "torch":
-        parser.error(f"Twofold can take the place of torch; got {name!r}")
     try:
-        finder.install(version)
+        finder.install(name, version)
     except ValueError as error:
         parser.error(str(error))
     tracebacks.install()

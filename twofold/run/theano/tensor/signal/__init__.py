@@ -1,0 +1,5 @@
+"""`theano.tensor.signal`."""
+
+from . import downsample, pool
+
+__all__ = ["downsample", "pool"]

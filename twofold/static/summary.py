@@ -1,0 +1,99 @@
+"""`tf.summary`: numbers and distributions for TensorBoard, by the package `tensorboard`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..tensor import Tensor as Value
+from ..utils import tensorboard
+from .graph import GraphKeys, Tensor, add, get_collection, get_default_graph
+from .operations import value_of
+
+
+class Event(NamedTuple):
+    """A value to be shown: its kind, its name, itself."""
+
+    kind: str
+    tag: str
+    value: Any
+
+
+def _event(kind: str, tag: str, value: Any) -> Event:
+    return Event(kind, tag, value_of(value))
+
+
+def _summary(kind: str, name: str, value: Any, collections: Any) -> Tensor:
+    graph = get_default_graph()
+    with graph.name_scope(graph.unique_name(name, False) + "/"):
+        tag = graph._scope
+    made = add(name, _event, (kind, tag, value))
+    for collection in collections or [GraphKeys.SUMMARIES]:
+        graph.add_to_collection(collection, made)
+    return made
+
+
+def scalar(name: str, tensor: Any, collections: Any = None, family: str | None = None) -> Tensor:
+    """A number."""
+    return _summary("scalar", name, tensor, collections)
+
+
+def histogram(name: str, values: Any, collections: Any = None, family: str | None = None) -> Tensor:
+    """A distribution."""
+    return _summary("histogram", name.replace(":", "_"), values, collections)
+
+
+def image(
+    name: str, tensor: Any, max_outputs: int = 3, collections: Any = None, family: str | None = None
+) -> Tensor:
+    """Pictures, (n, height, width, channels)."""
+    return _summary("image", name, tensor[:max_outputs], collections)
+
+
+def merge(inputs: Any, collections: Any = None, name: str | None = None) -> Tensor:
+    """Several summaries as one."""
+    return add(name or "Merge", _listed, (list(inputs),))
+
+
+def _listed(events: Any) -> list[Event]:
+    return [e for event in events for e in (event if isinstance(event, list) else [event])]
+
+
+def merge_all(
+    key: str = GraphKeys.SUMMARIES, scope: str | None = None, name: str | None = None
+) -> Tensor | None:
+    """All summaries of the graph as one; None where there are none."""
+    found = get_collection(key, scope)
+    return merge(found, name=name) if found else None
+
+
+class FileWriter:
+    """Writes summaries to a folder that TensorBoard shows."""
+
+    def __init__(self, logdir: str, graph: Any = None, *args: Any, **kwargs: Any) -> None:
+        self._writer = tensorboard.SummaryWriter(logdir)
+
+    def add_summary(self, summary: Any, global_step: Any = None) -> None:
+        """Write what a run gave for a summary."""
+        for event in _listed([summary]):
+            value = event.value.numpy() if isinstance(event.value, Value) else event.value
+            if event.kind == "scalar":
+                self._writer.add_scalar(event.tag, float(np.asarray(value)), global_step)
+            elif event.kind == "histogram":
+                self._writer.add_histogram(event.tag, np.asarray(value), global_step)
+            else:
+                self._writer.add_images(
+                    event.tag, np.asarray(value), global_step, dataformats="NHWC"
+                )
+
+    def add_graph(self, graph: Any, global_step: Any = None) -> None:
+        """Accepted; graphs are not written."""
+
+    def flush(self) -> None:
+        """Write what is not yet written."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """End the file."""
+        self._writer.close()
