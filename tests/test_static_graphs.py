@@ -223,6 +223,17 @@ def test_refusals() -> None:
             session.run(3)
     with pytest.raises(RuntimeError, match="closed"):
         session.run(y)
+    rows, numbers = tf.placeholder(tf.float32), tf.placeholder(tf.int64, [None])
+    product, picked = tf.matmul(rows, w), tf.gather(w, numbers)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        here = r"multiplied.*'MatMul_\d:0'.*test_static_graphs.py, line \d+$"
+        with pytest.raises((RuntimeError, ValueError), match=here):
+            session.run(product, {rows: np.zeros((1, 4))})
+        for _ in range(5):
+            assert session.run(picked, {numbers: [2, 0]}).shape == (2, 2)
+            with pytest.raises(IndexError, match=r"test_static_graphs.py, line \d+"):
+                session.run(picked, {numbers: [2, 9]})
     with pytest.raises(ValueError, match="already exists"):
         tf.get_variable("v", [1])
         tf.get_variable("v", [1])

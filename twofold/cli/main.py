@@ -15,6 +15,7 @@ from .version import version
 COMMANDS = {
     "train": ("twofold.cli.train", "train a net on data"),
     "predict": ("twofold.cli.predict", "read pictures of digits with a trained net"),
+    "run": ("twofold.cli.run", "run an ONNX model or a saved program on arrays"),
     "export": ("twofold.cli.export", "write a saved program as machine code with a C header"),
     "generate": ("twofold.cli.generate", "continue a text by a language model"),
     "time": ("twofold.cli.time", "time a model's forward and backward pass"),

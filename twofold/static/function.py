@@ -18,7 +18,7 @@ from ..creation import as_tensor
 from ..graph.storage import Storage
 from ..ops.elementwise import detach
 from ..tensor import Tensor, wrap
-from .schedule import Schedule
+from .schedule import Schedule, compute
 from .state import Input, State
 from .symbol import Symbol, leaves, replace
 
@@ -132,7 +132,7 @@ class Function:
         if kept is not None and kept[0] == [(x, x.version) for x, _ in kept[0]]:
             return kept[1]
         with no_grad():
-            value = symbol.compute(lambda x: known[id(x)])
+            value = compute(symbol, lambda x: known[id(x)])
         if isinstance(value, Tensor):  # a window is part of what tells calls apart: show none
             value = wrap(value._node())
         if symbol in self._is_fixed:

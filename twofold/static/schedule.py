@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..func.derivatives import variable
+from ..graph.node import recorder
 from ..tensor import Tensor, wrap
 from .state import Gradients, Input, State, Update
 from .symbol import Symbol, leaves
@@ -83,7 +84,22 @@ class Schedule:
             update = self._reads.get((id(symbol), id(x)))
             return values[id(x if update is None else update)]
 
+        return compute(symbol, value_of)
+
+
+def compute(symbol: Symbol, value_of: Callable[[Symbol], Any]) -> Any:
+    """The value of a symbol. Errors, those that come later too, name the line that made it."""
+    before, recorder.site = recorder.site, symbol.location
+    try:
         return symbol.compute(value_of)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        if not getattr(error, "names_line", False) and symbol.location is not None:
+            file, line, _ = symbol.location
+            error.args = (f"{error}; in {symbol!r}, made in {file}, line {line}", *error.args[1:])
+            error.names_line = True  # type: ignore[union-attr]
+        raise
+    finally:
+        recorder.site = before
 
 
 def _latest(seen: Iterable[Mapping[int, Update]]) -> dict[int, Update]:
