@@ -418,3 +418,21 @@ def test_an_argument_that_is_looked_at_is_no_constant() -> None:
     captured = tf.compile(f)
     for flag in (True, True, True, True, False, True):
         assert captured(tf.ones(2), tf.tensor(flag)).tolist() == [2.0 if flag else 3.0] * 2
+
+
+def test_tensors_of_other_scopes_changed_in_place() -> None:
+    """Names that are not the function's own are not bound anew by what is made of it."""
+    total, rows = tf.zeros(2), tf.zeros(3)
+
+    @tf.compile
+    def step(x: tf.Tensor, add: bool) -> tf.Tensor:
+        if add:
+            total.add_(x)
+            rows[0] = 1.0
+        if x.sum() > 0:
+            return x
+        return -x
+
+    for k in range(1, 6):
+        assert step(tf.ones(2), True).tolist() == [1.0, 1.0]
+        assert total.tolist() == [float(k)] * 2 and rows.tolist() == [1.0, 0.0, 0.0]

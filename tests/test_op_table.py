@@ -30,14 +30,14 @@ from twofold.tensor import Tensor, wrap
 ELSEWHERE = tuple(
     f"twofold.{name}"
     for name in (
-        "ops.attention", "ops.blocks", "ops.complex", "ops.control", "ops.decompositions",
-        "ops.fourier", "ops.indefinite", "ops.linear_systems", "ops.matrix_functions",
-        "special.gamma",
+        "ops.attention", "ops.blocks", "ops.branch", "ops.bundle", "ops.complex", "ops.control",
+        "ops.decompositions", "ops.fourier", "ops.indefinite", "ops.linear_systems",
+        "ops.matrix_functions", "ops.while_loop", "special.gamma",
     )
 )  # fmt: skip
-"""Attention, products of packed weights, ops of complex numbers alone, loops, and calls of NumPy's
-functions have their rows in `tests/test_attention.py`, `test_blocks.py`, `test_complex.py`,
-`test_scan_loop.py`, `test_linalg.py`, `test_fft.py` and `test_special.py`."""
+"""Attention, products of packed weights, ops of complex numbers alone, branches, loops, calls of
+NumPy's functions have their rows in `tests/test_attention.py`, `test_blocks.py`, `test_complex.py`,
+`test_control.py`, `test_scan_loop.py`, `test_linalg.py`, `test_fft.py` and `test_special.py`."""
 
 NAMES = sorted(
     name

@@ -10,6 +10,8 @@ import pytest
 import twofold as tf
 from twofold.static.expression import apply, grad
 
+pytestmark = pytest.mark.filterwarnings("error::twofold.capture.NotCaptured")
+
 
 def test_outputs_updates_and_defaults() -> None:
     """Outputs come from before the updates; inputs are given by position or name."""

@@ -13,6 +13,8 @@ import pytest
 
 import twofold.static as tf
 
+pytestmark = pytest.mark.filterwarnings("error::twofold.capture.NotCaptured")
+
 
 @pytest.fixture(autouse=True)
 def _new_graph() -> Iterator[None]:

@@ -47,6 +47,11 @@ class Statements:
                 raise NotRewritable("generators and coroutines are not rewritten")
             elif isinstance(node, ast.Assign) and isinstance(node.value, (ast.List, ast.Dict)):
                 self.made.update(t.id for t in node.targets if isinstance(t, ast.Name))
+        own = {a.arg for a in ast.walk(definition.args) if isinstance(a, ast.arg)}
+        names = [n for n in own_nodes(definition.body) if isinstance(n, ast.Name)]
+        own |= {n.id for n in names if isinstance(n.ctx, ast.Store)} - self.declared
+        for name in names:
+            name.outer = name.id not in own  # type: ignore[attr-defined]
         body = self._ended(definition.body)
         place(body, definition.body[-1].lineno)
         if sum(1 for s in body for _ in ast.walk(s)) > MAX_COPIED:

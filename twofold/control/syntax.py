@@ -103,8 +103,8 @@ class Assigned:
             elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
                 changed[node.target.id] = None
             elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-                if isinstance(node.value, ast.Name):
-                    changed[node.value.id] = None
+                if _is_local(node.value):
+                    changed[node.value.id] = None  # type: ignore[attr-defined]
                 else:
                     self._effect(node, "an element of what is no local name is set")
             elif isinstance(node, ast.Expr):
@@ -123,17 +123,22 @@ class Assigned:
         method = value.func if isinstance(value, ast.Call) else None
         if (
             isinstance(method, ast.Attribute)
-            and isinstance(method.value, ast.Name)
+            and _is_local(method.value)
             and method.attr.endswith("_")
             and not method.attr.startswith("_")
         ):
-            changed[method.value.id] = None
+            changed[method.value.id] = None  # type: ignore[attr-defined]
         else:
             self._effect(node, "a call is made for its effect")
 
     def _effect(self, node: ast.AST, what: str) -> None:
         if not self.effect:
             self.effect = f"{what} in line {node.lineno}"  # type: ignore[attr-defined]
+
+
+def _is_local(node: ast.AST) -> bool:
+    """Whether this is a name of the function's own; one of another scope cannot be bound anew."""
+    return isinstance(node, ast.Name) and not getattr(node, "outer", False)
 
 
 _EFFECTS = (

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .. import engine
 from ..autograd_api import no_grad
 from ..capture import Captured
 from ..creation import as_tensor
 from ..graph.storage import Storage
 from ..ops.elementwise import detach
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, from_stored, wrap
 from .schedule import Schedule, compute
 from .state import Input, State
 from .symbol import Symbol, leaves, replace
@@ -71,6 +72,8 @@ class Function:
         self._inner = Schedule(results, [*self.givens, *self._windows])
         late = {*self._outer.inputs, *self._inner.inputs}
         self._late = [k for k, i in enumerate(self.inputs) if i.variable in late]
+        # A variable that is asked for is read as it is; what a run gives would be its own memory.
+        self._read = [s for s in leaves(outputs) if isinstance(s, State) and s not in self.givens]
         self._captured = Captured(self._compute)
         self._kept: dict[Symbol, tuple[list[tuple[Storage, int]], Any]] = {}
 
@@ -121,7 +124,9 @@ class Function:
             else:
                 early[id(symbol)] = self._before(symbol, early)
         tensors = [_tensor(self.inputs[k].variable, given[k]) for k in self._late]
-        return self._captured(tensors, [early[id(w)] for w in self._windows])
+        before = {id(s): copy_of(held(s)) for s in self._read}
+        computed = leaves(self._captured(tensors, [early[id(w)] for w in self._windows]))
+        return replace(self.outputs, lambda x: before.get(id(x), next(computed)))
 
     def _before(self, symbol: Symbol, known: Mapping[int, Any]) -> Any:
         """The value of a symbol that is computed before the plan runs. What depends on variables
@@ -150,11 +155,12 @@ class Function:
         for symbol, source in zip(self._given, self._sources):
             values[id(symbol)] = outer[id(source)] if isinstance(source, Symbol) else source
         self._inner.run(values, held)
+        read = {id(s) for s in self._read}
 
         def value(x: Any) -> Any:
             return values[id(x)] if isinstance(x, Symbol) else x
 
-        outputs = replace(self.outputs, lambda x: result(value(x)))
+        outputs = replace(self.outputs, lambda x: None if id(x) in read else result(value(x)))
         with no_grad():
             for variable, new in [(v, value(new)) for v, new in self.updates]:
                 write(variable, new)
@@ -230,11 +236,15 @@ def _tensor(variable: Input, value: Any) -> Tensor:
     return x
 
 
+def copy_of(x: Tensor) -> Tensor:
+    """The value in memory of its own, which no plan writes to."""
+    return from_stored(engine.to_numpy(x._node()).copy(), x.dtype)
+
+
 def result(value: Any) -> Tensor:
-    """A value as one that no gradient goes through, on a storage of its own."""
+    """A value as one that no gradient goes through."""
     if isinstance(value, Tensor):
-        node = value._node()
-        return wrap(detach(node) if node.requires_grad else node)
+        return wrap(detach(value._node())) if value.requires_grad else value
     return as_tensor(value)
 
 

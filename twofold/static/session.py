@@ -16,7 +16,7 @@ from ..creation import from_numpy
 from ..explanation import explain
 from ..tensor import Tensor as Value
 from .errors import FailedPreconditionError, InvalidArgumentError
-from .function import place_of, result
+from .function import copy_of, place_of, result
 from .graph import Graph, Operation, Placeholder, Tensor, get_default_graph, sessions
 from .schedule import Schedule
 from .state import Input, State, Update
@@ -64,15 +64,21 @@ class _Program:
                     f"Attempting to use uninitialized value {_title(state)}; try running "
                     "tf.global_variables_initializer() first"
                 )
+        # A variable that is fetched is read as it is; what a run gives would be its own memory.
+        read = [copy_of(held[s]) if s in held else None for s in self.fetches]
         if any(v not in held for v in written):
-            return self._run(values)
-        return self.captured(list(values))
+            found = self._run(values)
+        elif self.schedule.order == self.schedule.variables:
+            return read
+        else:
+            found = self.captured(list(values))
+        return [y if x is None else x for x, y in zip(read, found)]
 
     def _run(self, values: Sequence[Value]) -> list[Any]:
         held = self.session.values
         known: dict[int, Any] = {id(s): v for s, v in zip(self.fed, values)}
         self.schedule.run(known, lambda state: held[state])
-        fetched = [_fetched(known[id(s)]) for s in self.fetches]
+        fetched = [None if s in held else _fetched(known[id(s)]) for s in self.fetches]
         with no_grad():
             for update in self.schedule.updates.values():
                 self._write(update.variable, known[id(update)])
@@ -84,7 +90,8 @@ class _Program:
         if old is not None and old.shape == new.shape and old.dtype is new.dtype:
             old.copy_(new)
         else:
-            held[variable] = result(new).clone()
+            # Memory of its own, which no other variable that begins alike shares.
+            held[variable] = copy_of(new)
 
 
 def _fetched(value: Any) -> Any:
