@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..tensor import Tensor as Value
-from ..utils import tensorboard
 from .graph import GraphKeys, Tensor, add, get_collection, get_default_graph
 from .operations import value_of
 
@@ -69,10 +69,11 @@ def merge_all(
 
 
 class FileWriter:
-    """Writes summaries to a folder that TensorBoard shows."""
+    """Writes summaries to a folder that TensorBoard shows. ModuleNotFoundError without the package
+    `tensorboard`."""
 
     def __init__(self, logdir: str, graph: Any = None, *args: Any, **kwargs: Any) -> None:
-        self._writer = tensorboard.SummaryWriter(logdir)
+        self._writer = import_module("...utils.tensorboard", __name__).SummaryWriter(logdir)
 
     def add_summary(self, summary: Any, global_step: Any = None) -> None:
         """Write what a run gave for a summary."""

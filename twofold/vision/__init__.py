@@ -11,6 +11,14 @@
 The models are in `twofold.models`.
 """
 
-from . import datasets, transforms
+try:
+    from . import datasets, transforms
+except ModuleNotFoundError as _error:
+    if (_error.name or "").partition(".")[0] != "PIL":
+        raise
+    raise ModuleNotFoundError(
+        "[vision] pictures are decoded by the package pillow; try pip install 'twofold[vision]'",
+        name="PIL",
+    ) from _error
 
 __all__ = ["datasets", "transforms"]
