@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
+import pickle
 
 import pytest
 
@@ -126,3 +127,12 @@ def test_writes_to_elements_are_not_dead_code() -> None:
     graph.output(x)
     assert graph.eliminate_dead_code()
     assert [node.target for node in graph.nodes] == ["x", operator.setitem, "output"]
+
+
+def test_a_shallow_copy_runs_and_no_graph_is_pickled() -> None:
+    """A copy shares what the graph uses; a state alone would make no forward."""
+    traced = fx.symbolic_trace(Net())
+    twin, x = copy.copy(traced), tf.randn(2, 3)
+    assert twin(x).tolist() == traced(x).tolist() and twin.shift is traced.shift
+    with pytest.raises(pickle.PicklingError, match="made from a graph"):
+        pickle.dumps(traced)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 import random
@@ -20,6 +21,13 @@ from twofold.serialization.unpickle import MAX_DEPTH
 
 TRAP: list[str] = []
 """What code from a file would write to."""
+
+
+def __getattr__(name):
+    """Runs where a module is asked for what it lacks."""
+    if name == "never_imported":
+        spring()
+    raise AttributeError(name)
 
 
 def spring(*args, **kwargs):
@@ -162,6 +170,22 @@ class TrapModule(tf.nn.Module):
         spring()
 
 
+class Keeper(tf.nn.Module):
+    """A module that the program has, whose call gives what its state holds."""
+
+    def forward(self, *args):
+        return self.kept
+
+
+def state(**given: bytes) -> bytes:
+    """The instructions that give a value attributes."""
+    return b"}(" + b"".join(text(name) + value for name, value in given.items()) + b"ub"
+
+
+KEEPER = b"c" + HERE + b"Keeper\n)\x81"
+SOURCE = f"def forward(self, x): pass\n__import__({__name__!r}, fromlist=['x']).spring()"
+CODE = KEEPER + state(kept=KEEPER + state(src=text(SOURCE), globals=b"}"))
+GRAPH = b"ccollections\nOrderedDict\n)R" + state(nodes=b"]", _tracer_cls=b"N", python_code=CODE)
 MODULE = b"c" + HERE + b"TrapModule\n"
 MODEL_CALLS = {
     "REDUCE": MODULE + b")R.",
@@ -172,7 +196,16 @@ MODEL_CALLS = {
     "another class of the program": CLASS + b")\x81.",
     "a function of the program": SPRING + b".",
     "a module's module": b"ctorch.nn.modules.linear\nF\n.",
-    "what a module imported": b"ctorch.nn.functional\n_partial\n)R.",
+    "what a module imported": b"ctorch.nn.functional\n_partial\n.",
+    "what a module would import": b"c" + HERE + b"never_imported\n.",
+    "code of a graph": b"ctwofold.fx.graph_module\nGraphModule\n)\x81"
+    + state(training=b"\x88", _graph=GRAPH)
+    + b".",
+    "state that is no dict": MODULE + b")\x81]b.",
+    "state for properties": MODULE + b")\x81N}" + text("training") + b"K\1s\x86b.",
+    "state of nameless things": MODULE + b")\x81}K\1K\2sb.",
+    "a part of a file within": MODULE + b")\x81}" + text("n") + b"ctorch\nFloatStorage\nsb.",
+    "too deep within": MODULE + b")\x81}" + text("n") + b"]" * 3000 + b"a" * 2999 + b"sb.",
 }
 
 
@@ -180,7 +213,7 @@ MODEL_CALLS = {
 def test_files_of_whole_models_call_nothing(case):
     file = zipped(b"\x80\2" + MODEL_CALLS[case])
     with pytest.raises(FormatError, match=r"^\[load\] "):
-        tf.load(io.BytesIO(file), weights_only=False)
+        copy.deepcopy(tf.load(io.BytesIO(file), weights_only=False))
 
 
 def test_instances_of_modules_are_made_without_init():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import linecache
+import pickle
 from typing import Any
 
 from ..nn import Module
@@ -98,6 +99,17 @@ class GraphModule(Module):
         if print_output:
             print(self._code)
         return self._code
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise pickle.PicklingError(
+            f"Can't pickle {type(self).__name__}, a module whose forward is made from a graph; "
+            "save its state_dict(), and trace the module anew"
+        )
+
+    def __copy__(self) -> GraphModule:
+        result = GraphModule(self, self.graph, type(self).__name__)
+        result.meta = dict(self.meta)
+        return result
 
     def _deepcopy_init(self) -> Any:
         return GraphModule.__init__

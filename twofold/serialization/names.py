@@ -84,12 +84,12 @@ def find_with_models(module: str, name: str) -> Any:
         return find(module, name)
     except Refused:
         if module.startswith("torch.nn.modules."):
-            here = sys.modules.get(nn.__name__ + module.removeprefix("torch.nn"))
-            found = getattr(here, name, getattr(nn, name, None))
+            here = nn.__name__ + module.removeprefix("torch.nn")
+            found = _imported(here, name) or _imported(nn.__name__, name)
         elif module in _FUNCTIONAL:
-            found = getattr(nn.functional, name, None)
+            found = None if name.startswith("_") else _imported(nn.functional.__name__, name)
         else:
-            found = getattr(sys.modules.get(module), name, None)
+            found = _imported(module, name)
         full = f"{module}.{name}"
         if isinstance(found, type) and issubclass(found, Module):
             return _instances(full, found)
@@ -98,11 +98,20 @@ def find_with_models(module: str, name: str) -> Any:
         raise
 
 
+def _imported(module: str, name: str) -> Any:
+    """What an imported module holds: its `__getattr__`, which could import more, is not asked."""
+    return getattr(sys.modules.get(module), "__dict__", {}).get(name)
+
+
 _FUNCTIONAL = (nn.functional.__name__, "torch.nn.functional", "torch._C._nn")
 
 
 def _instances(name: str, kind: type) -> Known:
-    """A class of which a file may make instances, without calling it."""
+    """A class of which a file may make instances, without calling it. Refused if it says itself how
+    its instances are pickled: a state alone does not make one."""
+    if (kind.__reduce_ex__, kind.__reduce__) != (object.__reduce_ex__, object.__reduce__):
+        raise Refused(f"[load] the file names {name}, of which a state alone makes no instance; "
+                      "try to save a state_dict()")  # fmt: skip
 
     def new(*args: Any) -> Any:
         if args:
@@ -112,7 +121,12 @@ def _instances(name: str, kind: type) -> Known:
     def no_call(*args: Any) -> Any:
         raise Refused(f"[load] the file calls {name}, which is only filled with what it holds")
 
-    return Known(name, no_call, _set_state, what=kind, new=new)
+    def fill(value: Any, state: Any) -> None:
+        if type(state) is not dict or any(type(key) is not str for key in state):
+            raise FormatError(f"[load] the state of {name} is a dict of names; got {shown(state)}")
+        value.__setstate__(state)
+
+    return Known(name, no_call, fill, what=kind, new=new)
 
 
 def _refusal(module: str, name: str) -> str:

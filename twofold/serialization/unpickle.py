@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..dtypes import DType
+from ..nn.modules.module import Module
 from ..tensor import Device, Tensor
 from .files import FormatError
 
@@ -387,7 +388,7 @@ def check_result(value: Any) -> None:
             if isinstance(x, Inert):
                 raise Refused(f"[load] the file holds {x} as a value; tensors and plain containers "
                               "are read")  # fmt: skip
-            if not isinstance(x, (list, tuple, dict, Tensor)):
+            if not isinstance(x, (list, tuple, dict, Tensor, Module)):
                 continue
             if id(x) not in heights:
                 heights[id(x)] = 0
@@ -407,11 +408,11 @@ def check_result(value: Any) -> None:
 def _parts(x: Any) -> list[Any]:
     """What a container holds, and the attributes that a file may have given a value."""
     held: list[Any] = []
-    if isinstance(x, (OrderedDict, Tensor)):
+    if isinstance(x, (OrderedDict, Tensor, Module)):
         held.extend(vars(x).values())
     if isinstance(x, dict):
         held.extend(x.values())
-    elif not isinstance(x, Tensor):
+    elif isinstance(x, (list, tuple)):
         held.extend(x)
     return held
 
