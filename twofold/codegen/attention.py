@@ -9,7 +9,7 @@ from ..machine import Target
 from .attention_backward import Backward
 from .attention_common import AttentionEmitter
 from .attention_single import Single
-from .build import I1, i64, iota, loop, splat
+from .build import I1, first_lanes, i64, loop
 from .scalar import emit_const
 from .vecmath import Lanes, Vec
 from .vecmath_table import FUNCTIONS
@@ -171,7 +171,7 @@ class Forward(AttentionEmitter):
             logs = none.select(total.lift(-float("inf")), top + FUNCTIONS["log"](total))
             row = b.add(b.mul(batch, w["heads"]), head)
             to = b.add(b.mul(row, w["length"]), b.add(first, p))
-            mask = b.icmp_signed("<", iota(wide), splat(b, b.sub(count, p), wide))
+            mask = first_lanes(b, b.sub(count, p), wide)
             self.put(logs, self.at(self.arrays["logs"], to), mask)
 
         self.each(count, panel, wide)

@@ -6,7 +6,7 @@ from llvmlite import ir
 
 from ..kernels.attention import BACKWARD_KEYS, panel_rows
 from .attention_common import AttentionEmitter
-from .build import I1, i64, iota, splat
+from .build import I1, first_lanes, i64
 from .vecmath import Lanes, Vec
 
 
@@ -88,7 +88,7 @@ class Backward(AttentionEmitter):
         b, w, rows = self.builder, self.w, self.shape.rows
         batch, head, start = which
         block, wide, no = i64(self.block), i64(self.wide), ir.Constant(I1, 0)
-        exists = b.icmp_signed("<", iota(self.wide), splat(b, b.sub(w["length"], query), self.wide))
+        exists = first_lanes(b, b.sub(w["length"], query), self.wide)
         sums, means = (
             self.get(self.at(self.arrays[name], b.add(start, p)), 0, exists)
             for name in ("sums", "rows")

@@ -11,7 +11,7 @@ from .. import dtypes
 from ..kernels.attention import PANELS, AttentionSpec, panel_rows
 from ..kernels.matmul import tile
 from ..machine import Target
-from .build import I1, Words, i64, iota, kernel_function, loop, splat
+from .build import I1, Words, first_lanes, i64, iota, kernel_function, loop, splat
 from .matmul_tile import tile_function
 from .packing import Packer
 from .scalar import emit_const, load, memory_type, store
@@ -205,7 +205,7 @@ class AttentionEmitter(ABC):
                 factor = self.all_lanes(self.get(self.at(factors, r), 1).value, lanes)
 
             def part(j: ir.Value) -> None:
-                mask = b.icmp_signed("<", iota(lanes), splat(b, b.sub(columns, j), lanes))
+                mask = first_lanes(b, b.sub(columns, j), lanes)
                 value = self.get(self.at(old, j), lanes)
                 self.put(value if factor is None else value * factor, self.at(new, j), mask)
 

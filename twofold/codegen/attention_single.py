@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from .attention_common import AttentionEmitter
-from .build import i64, iota, loop, splat
+from .build import first_lanes, i64, loop
 from .scalar import emit_const, load, store
 from .transpose import turn
 from .vecmath import Lanes, Vec, shuffle
@@ -38,7 +38,7 @@ class Single(AttentionEmitter):
 
     def _below(self, n: ir.Value) -> ir.Value:
         """The first n lanes."""
-        return self.builder.icmp_signed("<", iota(self.lanes), splat(self.builder, n, self.lanes))
+        return first_lanes(self.builder, n, self.lanes)
 
     def _over_lanes(self, x: Vec, name: str) -> Vec:
         """The sum, or the maximum, of all lanes, as a number: of halves, of their halves."""

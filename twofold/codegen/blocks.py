@@ -8,7 +8,7 @@ from .. import dtypes
 from ..kernels.blocks import BlocksSpec
 from ..machine import Target
 from ..ops.blocks import HALF_BYTE_ZERO, WIDE
-from .build import I8, Words, i64, iota, kernel_function, loop, prefetch, splat
+from .build import I8, Words, first_lanes, i64, kernel_function, loop, prefetch, splat
 from .scalar import emit_const, load, store
 from .vecmath import F32, Lanes, Vec, shuffle
 
@@ -56,8 +56,7 @@ class _Emitter:
             start = self._float(self.x, b.add(b.mul(row, w["x_row"]), b.mul(j, w["block"])))
 
             def part(i: ir.Value, held: list[ir.Value]) -> list[ir.Value]:
-                left = splat(b, b.sub(w["block"], i), lanes)
-                mask = b.icmp_signed("<", iota(lanes), left)
+                mask = first_lanes(b, b.sub(w["block"], i), lanes)
                 value = load(b, self._float(start, i), dtypes.float32, lanes, self.target, mask)
                 return [b.fadd(held[0], value)]
 
@@ -93,9 +92,7 @@ class _Emitter:
             for r, number in enumerate(numbers):
                 for v in range(self.vectors):
                     at = b.add(column, i64(v * self.lanes))
-                    mask = b.icmp_signed(
-                        "<", iota(self.lanes), splat(b, b.sub(w["n"], at), self.lanes)
-                    )
+                    mask = first_lanes(b, b.sub(w["n"], at), self.lanes)
                     to = self._float(self.y, b.add(b.mul(number, w["n"]), at))
                     value = totals[r * self.vectors + v]
                     store(b, value, to, dtypes.float32, self.target, mask)

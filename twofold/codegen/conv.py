@@ -8,7 +8,7 @@ from llvmlite import ir
 
 from ..kernels.conv import TURN_BLOCK, ConvSpec, TurnedWeightsSpec, WeightsSpec
 from ..machine import Target
-from .build import I1, I64, Words, i64, iota, kernel_function, loop, splat, while_loop
+from .build import I1, I64, Words, first_lanes, i64, iota, kernel_function, loop, splat, while_loop
 from .emitter import ConvolutionEmitter
 from .scalar import emit_const, load, memory_type, store
 from .transpose import turn
@@ -37,7 +37,7 @@ def emit_weights(spec: WeightsSpec, target: Target) -> ir.Module:
             start = b.add(start, b.mul(k, w[axis]))
         out = b.gep(to, [b.mul(b.mul(i, w["channels"]), i64(lanes))], source_etype=element)
         left = b.sub(w["outputs"], first)
-        mask = b.icmp_signed("<", iota(lanes), splat(b, left, lanes))
+        mask = first_lanes(b, left, lanes)
         steps = []
         for lane in range(0 if spec.adjacent else lanes):
             inside = b.icmp_signed("<", i64(lane), left)
@@ -91,7 +91,7 @@ def emit_turned_weights(spec: TurnedWeightsSpec, target: Target) -> ir.Module:
 
         def square(j: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
             channel, tap = carried
-            mask = b.icmp_signed("<", iota(lanes), splat(b, b.sub(high, j), lanes))
+            mask = first_lanes(b, b.sub(high, j), lanes)
             places: list[ir.Value] = []
             begin = b.add(w["first"], b.mul(row, w["apart"]))
             for lane in range(lanes):
@@ -414,16 +414,13 @@ class _Emitter(ConvolutionEmitter):
         def step(k: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
             here = self._at(base, k)
             at = self._at(weights, b.mul(k, i64(spec.columns)))
-            values = [
-                load(b, self._at(at, i64(j * spec.lanes)), spec.dtype, spec.lanes, self.target)
-                for j in range(spec.vectors)
-            ]
+            values = [self._vector(at, j) for j in range(spec.vectors)]
             new = []
             for r, row in enumerate(rows):
                 x = load(b, self._at(here, row), spec.dtype, 1, self.target)
                 wide = splat(b, x, spec.lanes)
                 for j, value in enumerate(values):
-                    new.append(self.fma(wide, value, sums[r * spec.vectors + j]))
+                    new.append(self._fma(wide, value, sums[r * spec.vectors + j]))
             return new
 
         return loop(b, i64(0), run, i64(1), sums, step, "step")

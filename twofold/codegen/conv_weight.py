@@ -6,9 +6,9 @@ from llvmlite import ir
 
 from ..kernels.conv_weight import CombineSpec, ConvWeightSpec
 from ..machine import Target
-from .build import I64, Words, i64, iota, kernel_function, loop, splat
+from .build import I64, Words, first_lanes, i64, kernel_function, loop, splat
 from .emitter import Emitter
-from .scalar import emit_const, emit_operation, load, memory_type, store
+from .scalar import emit_const, load, memory_type, store
 from .transpose import turn
 
 I32 = ir.IntType(32)
@@ -138,13 +138,7 @@ class _Emitter(Emitter):
             b.load(self._at(self.offsets, b.add(first, i64(r)), I64), typ=I64)
             for r in range(spec.rows)
         ]
-        masks: list[ir.Value | None] = []
-        for j in range(spec.vectors):
-            if left is None:
-                masks.append(None)
-            else:
-                rest = splat(b, b.sub(left, i64(j * spec.lanes)), spec.lanes)
-                masks.append(b.icmp_signed("<", iota(spec.lanes), rest))
+        masks = [None] * spec.vectors if left is None else self._masks(left)
         places = [self._at(to, i64(k * spec.lanes)) for k in range(spec.rows * spec.vectors)]
         starts = [load(b, p, spec.dtype, spec.lanes, self.target) for p in places]
         x_step = b.mul(w["sw"], w["xw"])
@@ -155,11 +149,7 @@ class _Emitter(Emitter):
 
             def pixel(_: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
                 x_at, g_at, *sums = carried
-                values = [
-                    load(b, self._at(g_at, i64(j * spec.lanes)), spec.dtype, spec.lanes,
-                         self.target, mask=masks[j])
-                    for j in range(spec.vectors)
-                ]  # fmt: skip
+                values = [self._vector(g_at, j, mask) for j, mask in enumerate(masks)]
                 new = []
                 for r, offset in enumerate(rows):
                     for j, wide in enumerate(self._read(self._at(x_at, offset))):
@@ -178,14 +168,7 @@ class _Emitter(Emitter):
         if not spec.depthwise:
             value = load(b, place, spec.dtype, 1, self.target)
             return [splat(b, value, spec.lanes)] * spec.vectors
-        places = [self._at(place, i64(j * spec.lanes)) for j in range(spec.vectors)]
-        return [load(b, at, spec.dtype, spec.lanes, self.target) for at in places]
-
-    def _fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-        dtype, lanes = self.spec.dtype, self.spec.lanes
-        return emit_operation(
-            self.builder, "fma", [x, y, z], [dtype] * 3, dtype, None, lanes, self.target
-        )
+        return [self._vector(place, j) for j in range(spec.vectors)]
 
 
 def emit_combine(spec: CombineSpec, target: Target) -> ir.Module:
@@ -235,7 +218,7 @@ def emit_combine(spec: CombineSpec, target: Target) -> ir.Module:
                 full = b.icmp_signed("==", k, w["taps"])
                 c, k = b.add(c, b.zext(full, I64)), b.select(full, i64(0), k)
             n_rows = b.sub(w["rows"], first)
-            mask = b.icmp_signed("<", iota(lanes), splat(b, n_rows, lanes))
+            mask = first_lanes(b, n_rows, lanes)
 
             def vector(at_column: ir.Value, _: list[ir.Value]) -> None:
                 vectors = [at(source, b.add(p, at_column)) for p in places]

@@ -8,7 +8,7 @@ from ..kernels.depthwise import DepthwiseSpec
 from ..machine import Target
 from .build import i64, loop, prefetch
 from .emitter import ConvolutionEmitter
-from .scalar import emit_const, load
+from .scalar import emit_const
 
 _WORDS = (
     "lines line_block line_items outputs panels panel_block od oh ow d h w kd kh kw sd sh sw "
@@ -145,10 +145,5 @@ class _Emitter(ConvolutionEmitter):
                 here = self._vector(at, j)
                 for r, k in pairs:
                     n = r * spec.vectors + j
-                    sums[n] = self.fma(here, values[k * spec.vectors + j], sums[n])
+                    sums[n] = self._fma(here, values[k * spec.vectors + j], sums[n])
         return sums
-
-    def _vector(self, at: ir.Value, j: int) -> ir.Value:
-        spec = self.spec
-        place = self._at(at, i64(j * spec.lanes))
-        return load(self.builder, place, spec.dtype, spec.lanes, self.target)

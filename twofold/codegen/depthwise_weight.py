@@ -8,7 +8,7 @@ from ..kernels.depthwise import DepthwiseWeightSpec
 from ..machine import Target
 from .build import i64, loop, prefetch
 from .emitter import Emitter
-from .scalar import emit_const, emit_operation, load, store
+from .scalar import emit_const, load, store
 
 _WORDS = (
     "lines lines_of_part parts panels panel_block oh ow h w sh sw dh dw ph pw xn xh xw gn gh gw"
@@ -134,14 +134,3 @@ class _Emitter(Emitter):
                     total = sums[len(new)]
                     new.append(self._fma(self._vector(at, j), value, total))
         return new
-
-    def _vector(self, at: ir.Value, j: int) -> ir.Value:
-        spec = self.spec
-        place = self._at(at, i64(j * spec.lanes))
-        return load(self.builder, place, spec.dtype, spec.lanes, self.target)
-
-    def _fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-        dtype, lanes = self.spec.dtype, self.spec.lanes
-        return emit_operation(
-            self.builder, "fma", [x, y, z], [dtype] * 3, dtype, None, lanes, self.target
-        )

@@ -1,4 +1,4 @@
-"""What the kernels of convolutions have in common: arrays, scratch memory, named words."""
+"""What kernels of products and convolutions share: arrays, scratch memory, named words, tiles."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from llvmlite import ir
 
 from ..machine import Target
-from .build import Words, i64, iota, kernel_function, loop, splat
+from .build import Words, first_lanes, i64, kernel_function, loop
 from .loops import LoopEmitter
-from .scalar import emit_operation, memory_type, store
+from .scalar import emit_fma, load, memory_type, store
 
 
 class Emitter:
@@ -25,6 +25,7 @@ class Emitter:
         self.arrays = [self.words.array() for _ in range(n_arrays)]
         self.scratch = self.words.scratch(worker)
         self.w = {name: self.words.integer() for name in names}
+        self.dtype = spec.dtype
         self.element = memory_type(spec.dtype, 1)
 
     def items(self, item: Callable[[ir.Value, list[ir.Value]], None]) -> None:
@@ -47,6 +48,20 @@ class Emitter:
     def _least(self, x: ir.Value, y: ir.Value) -> ir.Value:
         return self.builder.select(self.builder.icmp_signed("<", x, y), x, y)
 
+    def _fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        return emit_fma(self.builder, x, y, z, self.dtype, self.target)
+
+    def _vector(self, base: ir.Value, j: int, mask: ir.Value | None = None) -> ir.Value:
+        """Number j of the vectors of `spec.lanes` elements that lie side by side from `base` on."""
+        where, lanes = self._at(base, i64(j * self.spec.lanes)), self.spec.lanes
+        return load(self.builder, where, self.dtype, lanes, self.target, mask)
+
+    def _masks(self, left: ir.Value) -> list[ir.Value]:
+        """The lanes of a panel's vectors that exist where `left` of its channels are left."""
+        b, spec = self.builder, self.spec
+        starts = range(0, spec.columns, spec.lanes)
+        return [first_lanes(b, b.sub(left, i64(j)), spec.lanes) for j in starts]
+
 
 class ConvolutionEmitter(Emitter):
     """A convolution by register tiles: `spec.pixels` pixels of as many vectors of channels as a
@@ -59,14 +74,6 @@ class ConvolutionEmitter(Emitter):
         self.x, self.weights, self.y = self.arrays
         finish = spec.finish
         self.finish = LoopEmitter(finish, target, self.builder, self.words) if finish else None
-
-    def fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-        """x y + z, rounded once."""
-        spec = self.spec
-        types = [spec.dtype] * 3
-        return emit_operation(
-            self.builder, "fma", [x, y, z], types, spec.dtype, None, spec.lanes, self.target
-        )
 
     def finish_tile(
         self,
@@ -96,8 +103,8 @@ class ConvolutionEmitter(Emitter):
                     with full:
                         finish.points(here, lanes, None)
                     with edge:
-                        some = splat(b, b.sub(left, i64(j)), lanes)
-                        finish.points(here, lanes, b.icmp_signed("<", iota(lanes), some))
+                        mask = first_lanes(b, b.sub(left, i64(j)), lanes)
+                        finish.points(here, lanes, mask)
 
         loop(b, i64(0), self._least(n_pixels, i64(spec.pixels)), i64(1), [], pixel, "finish")
 
@@ -126,10 +133,7 @@ class ConvolutionEmitter(Emitter):
                 for r in range(spec.pixels):
                     store_pixel(r, [None] * spec.vectors)
             with otherwise:
-                masks = []
-                for j in range(spec.vectors):
-                    rest = b.sub(left, i64(j * spec.lanes))
-                    masks.append(b.icmp_signed("<", iota(spec.lanes), splat(b, rest, spec.lanes)))
+                masks = self._masks(left)
                 for r in range(spec.pixels):
                     with b.if_then(b.icmp_signed("<", i64(r), n_pixels)):
                         store_pixel(r, masks)

@@ -10,7 +10,7 @@ from llvmlite import ir
 from ..dtypes import DType
 from ..machine import Target
 from .build import I8, i64, internal_function, loop, prefetch, splat
-from .scalar import emit_const, emit_operation, load, memory_type, store
+from .scalar import emit_const, emit_fma, load, memory_type, store
 
 
 def tile_function(
@@ -73,8 +73,7 @@ def tile_function(
         for r in range(height):
             wide = splat(b, load(b, at(a_rows[r], offset), sums, 1, target), lanes)
             for j in range(vectors):
-                args = [wide, row[j], values[r * vectors + j]]
-                new.append(emit_operation(b, "fma", args, [sums] * 3, sums, None, lanes, target))
+                new.append(emit_fma(b, wide, row[j], values[r * vectors + j], sums, target))
         return new
 
     next_p, next_row, next_rows, next_lines, *places = function.args[10:]

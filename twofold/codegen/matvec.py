@@ -11,7 +11,7 @@ from ..machine import Target
 from .build import I8, POINTER, first_lanes, i64, loop, prefetch, splat
 from .loops import LoopEmitter
 from .product import ProductEmitter
-from .scalar import emit_const, emit_operation, load, load_as, store
+from .scalar import emit_const, load, load_as, store
 from .transpose import turn
 
 ROWS_AHEAD, BYTES_AHEAD = 64, 512
@@ -82,13 +82,6 @@ class _Emitter(ProductEmitter):
             self._at(start, b.select(exists, b.mul(step, i64(r)), i64(0)))
             for r, exists in enumerate(self.exists, 1)
         ]
-
-    def _fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-        sums = self.spec.sums
-        kinds = [sums] * 3
-        return emit_operation(
-            self.builder, "fma", [x, y, z], kinds, sums, None, self.lanes, self.target
-        )
 
     def _entry(self, row: ir.Value, k: ir.Value) -> ir.Value:
         """A's element in every lane."""

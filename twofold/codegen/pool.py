@@ -8,7 +8,7 @@ from llvmlite import ir
 
 from ..kernels.pool import PoolMaxInputSpec
 from ..machine import Target
-from .build import Words, i64, iota, kernel_function, loop, splat
+from .build import Words, first_lanes, i64, kernel_function, loop, splat
 from .scalar import emit_const, load, memory_type, store
 
 I32 = ir.IntType(32)
@@ -115,7 +115,7 @@ def emit(spec: PoolMaxInputSpec, target: Target) -> ir.Module:
                 loop(b, i64(0), whole, i64(lanes), [], channels, "channels")
                 left = b.sub(w["channels"], whole)
                 with b.if_then(b.icmp_signed(">", left, i64(0))):
-                    mask = b.icmp_signed("<", iota(lanes), splat(b, left, lanes))
+                    mask = first_lanes(b, left, lanes)
                     x_at, g_at, y_at = (at(base, whole) for base in bases)
                     vector(start, x_at, g_at, y_at, mask)
 

@@ -22,6 +22,7 @@ class ProductEmitter(Emitter):
         super().__init__(spec, target, (names + own).split(), 2 + spec.direct)
         self.a, self.b = self.arrays[:2]
         self.c = self.arrays[2] if spec.direct else None
+        self.dtype = spec.sums
         self.element, self.source = memory_type(spec.sums, 1), memory_type(spec.dtype, 1)
         self.finish = None
         if spec.finish is not None:

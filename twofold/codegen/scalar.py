@@ -328,6 +328,14 @@ def emit_operation(
     return result.value
 
 
+def emit_fma(
+    builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value, dtype: DType, target: Target
+) -> ir.Value:
+    """x y + z."""
+    lanes = x.type.count if isinstance(x.type, ir.VectorType) else 1
+    return emit_operation(builder, "fma", [x, y, z], [dtype] * 3, dtype, None, lanes, target)
+
+
 def _is_number(value: Vec) -> bool:
     """Whether `value` is a constant other than NaN."""
     return isinstance(value.value, Constant) and not value.value.is_nan

@@ -12,7 +12,7 @@ from ..machine import Target
 from .build import POINTER, Words, i64, kernel_function, loop, splat
 from .emitter import Emitter
 from .loops import LoopEmitter
-from .scalar import emit_const, emit_operation, load, memory_type, store
+from .scalar import emit_const, emit_fma, load, memory_type, store
 
 Vectors = list[ir.Value]
 
@@ -34,10 +34,7 @@ class Arithmetic:
     def fma(self, x: ir.Value | float, y: ir.Value, z: ir.Value) -> ir.Value:
         """x y + z."""
         x = self.number(x) if isinstance(x, float) else x
-        dtype = self.spec.dtype
-        return emit_operation(
-            self.b, "fma", [x, y, z], [dtype] * 3, dtype, None, self.spec.lanes, self.target
-        )
+        return emit_fma(self.b, x, y, z, self.spec.dtype, self.target)
 
     def times(self, x: float, y: ir.Value) -> ir.Value:
         """x y."""
