@@ -85,16 +85,25 @@ def test_rows(kind: str) -> None:
         table(tf.tensor([70])).numpy()
 
 
+@pytest.mark.parametrize("size", [1, 1e5, 1e-3, 1e-7])
 @pytest.mark.parametrize("bits", [8, 4])
-def test_no_weight_is_off_by_more_than_half_a_step(bits: int) -> None:
-    w = RNG.standard_normal((20, 128)).astype(np.float32)
-    w[3] = 1.5
-    codes, scales, least = (x.astype(np.float64) for x in in_blocks(w, bits))
-    back = codes * scales[..., None] + least[..., None]
-    # The step and the least value are rounded to float16, whose steps are 2^-11 of them.
-    slack = 2.0**-10 * (np.abs(least) + scales * (2**bits - 1))
-    off = np.abs(back - w.reshape(back.shape)).max(-1)
-    assert (off <= scales / 2 + slack).all()
+def test_no_weight_is_off_by_more_than_half_a_step(bits: int, size: float) -> None:
+    """Also where float16 cannot hold the scales."""
+    w = (RNG.standard_normal((20, 128)) * size).astype(np.float32)
+    w[3] = 1.5 * size
+    w[4] = 0
+    codes, scales, least = in_blocks(w, bits)
+    assert scales.dtype == least.dtype
+    assert size != 1 or scales.dtype == np.float16
+    back = codes * scales[..., None].astype(np.float64) + least[..., None]
+    parts = w.reshape(back.shape)
+    steps = np.ptp(parts.astype(np.float64), -1) / (2**bits - 1)
+    off = np.abs(back - parts).max(-1)
+    assert (off <= steps / 2 + 2.0**-9 * np.abs(parts).max(-1)).all()
+    x = tf.randn(3, 128)
+    y = tf.nn.PackedLinear.from_array(w, bits)(x)
+    expected = x.numpy().astype(np.float64) @ back.reshape(w.shape).T
+    np.testing.assert_allclose(y.numpy(), expected, atol=1e-4 * size)
 
 
 def test_batches_and_saving() -> None:
@@ -120,3 +129,5 @@ def test_refused() -> None:
     layer, _ = layer_of("halves", 40, 64)
     with pytest.raises(RuntimeError, match="block_product"):
         layer(tf.zeros(2, 65))
+    with pytest.raises(RuntimeError, match="at least one axis"):
+        layer(tf.zeros(()))

@@ -16,6 +16,8 @@ def block_linear(input: Tensor, weights: Sequence[Tensor], n: int) -> Tensor:
     """input (..., K) times W^T: (..., n); weights are codes, scales and least values, as there
     are."""
     x = input._node()
+    if not x.shape:
+        raise RuntimeError("[block_product] the input has at least one axis; got a scalar")
     *lead, k = x.shape
     rows = mv.reshape(x, (prod(lead), k))
     y = make(op.BLOCK_PRODUCT, (rows, *(w._node() for w in weights)), (n,))

@@ -2,7 +2,8 @@
 
 Weights of few bits come in blocks of 32 along a row: w = scale code + least, so that no weight is
 off by more than half a step, (largest - least) / 15 / 2 of its block with 4 bits and / 255 / 2 with
-8. They stay packed: the kernel of the product unpacks them on the way to the sums.
+8, and what float16 costs where scales and least values have it: at most 2^-9 of the block's largest
+magnitude. They stay packed: the kernel of the product unpacks them on the way to the sums.
 """
 
 from __future__ import annotations
@@ -24,15 +25,26 @@ BLOCK = 32
 
 def in_blocks(weight: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(codes, scales, least values) of a matrix (N, K): (N, blocks, 32) and (N, blocks) twice. The
-    scales are rounded to float16 first, so that codes fit what is stored."""
+    latter are float16 unless they are too large or too small for it; codes fit what is stored."""
     n, k = weight.shape
     parts = weight.reshape(n, k // BLOCK, BLOCK).astype(np.float32)
-    low = parts.min(-1).astype(np.float16)
-    top = (1 << bits) - 1
-    scales = ((parts.max(-1) - low.astype(np.float32)) / top).astype(np.float16)
+    least, largest, top = parts.min(-1), parts.max(-1), (1 << bits) - 1
+    low = _half(least)
+    exact = (largest - low) / top
+    scales = _half(exact)
+    with np.errstate(invalid="ignore"):
+        off = np.abs(low - least) + np.abs(scales - exact) * top
+    if not (off <= 2.0**-9 * np.abs(parts).max(-1)).all():
+        low, scales = least, (largest - least) / top
     safe = np.where(scales == 0, 1, scales).astype(np.float32)
-    codes = np.rint((parts - low.astype(np.float32)[..., None]) / safe[..., None])
+    codes = np.rint((parts - low[..., None]) / safe[..., None])
     return codes.clip(0, top).astype(np.uint8), scales, low
+
+
+def _half(x: np.ndarray) -> np.ndarray:
+    """As float16, infinite where it is too large for that."""
+    with np.errstate(over="ignore"):
+        return x.astype(np.float16)
 
 
 def _strips(x: np.ndarray) -> np.ndarray:
@@ -85,7 +97,7 @@ class _Packed(Module):
         else:
             held = _strips(rows)
         factors = [x for x in (scales, least) if x is not None]
-        halves = [x.astype(np.float16) for x in factors]
+        halves = [_half(x) for x in factors]
         if all(np.array_equal(h.astype(np.float32), x) for h, x in zip(halves, factors)):
             factors = halves
         return cls(n, k, [held, *map(_strips, factors)])
