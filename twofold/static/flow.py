@@ -115,14 +115,24 @@ def while_loop(
     return found[0] if len(found) == 1 and not return_same_structure else found
 
 
+def _kept(made: Sequence[Value], before: Sequence[Value], where: str) -> tuple[Value, ...]:
+    """What is carried on, in the dtypes from before. TypeError where that would cut fractions."""
+    for new, old in zip(made, before):
+        if new.dtype.is_inexact and not old.dtype.is_inexact:
+            raise TypeError(
+                f"[{where}] a loop variable must keep its dtype; got {new.dtype.name} for "
+                f"{old.dtype.name}; try tf.cast"
+            )
+    return tuple([new.to(old.dtype) for new, old in zip(made, before)])
+
+
 def _while(
     start: Any, test: Body, test_free: Any, step: Body, step_free: Any, maximum: int | None
 ) -> Any:
     first = _values(start)
 
     def body(*values: Any) -> Any:
-        made = _values(step.run(values, step_free))
-        return tuple([m.to(v.dtype) for m, v in zip(made, values)])
+        return _kept(_values(step.run(values, step_free)), values, "while_loop")
 
     return tf["while_loop"](
         lambda *values: value_of(test.run(values, test_free)), body, first, maximum
@@ -157,8 +167,7 @@ def _over_rows(
 def _rows(kind: str, rows: Any, carried: Any, step: Body, free: Any, reverse: bool) -> Any:
     def one(carry: Any, x: Any) -> Any:
         made = _values(step.run([*carry, *x], free))
-        kept = tuple([m.to(c.dtype) for m, c in zip(made, carry)])
-        return kept, (None if kind == "foldl" else made)
+        return _kept(made, carry, kind), (None if kind == "foldl" else made)
 
     last, outputs = tf["scan"](
         one, _values(carried), tuple([value_of(r) for r in rows]), reverse=reverse

@@ -17,8 +17,9 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType
+from ..graph.types import Type
 from .state import Input
-from .symbol import Deferred, Samples, Symbol, define_operators
+from .symbol import OPEN_SIZES, Deferred, Samples, Symbol, define_operators
 
 
 class Dimension:
@@ -337,11 +338,21 @@ class Tensor(Symbol):
 
     def set_shape(self, shape: Any) -> None:
         """Say what the sizes are where that is not known. ValueError where it contradicts."""
-        if self.known is None or self.samples is None:
+        said, mine = TensorShape(shape)._dims, self.shape._dims
+        if said is None:
             return
-        for mine, n in zip(self.known[0], TensorShape(shape)._known()):
-            if mine is not None and n is not None and mine != n:
-                raise ValueError(f"Shapes {self.shape} and {TensorShape(shape)} are incompatible")
+        mine = (None,) * len(said) if mine is None else mine
+        if len(mine) != len(said) or any(
+            m != n for m, n in zip(mine, said) if m is not None and n is not None
+        ):
+            raise ValueError(f"Shapes {self.shape} and {TensorShape(said)} are incompatible")
+        sizes = [n if m is None else m for m, n in zip(mine, said)]
+        if self.dtype is not None and sizes != self.shape._dims:
+            first, second = (
+                Type(tuple([n if size is None else size for size in sizes]), self.dtype)
+                for n in OPEN_SIZES
+            )
+            self.samples = first, second
 
     def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
         """The value, computed by the session, or the default one."""
@@ -356,7 +367,7 @@ class Tensor(Symbol):
 
     def refusal(self, error: Exception) -> Exception:
         """Shapes that do not fit are a ValueError."""
-        return ValueError(str(error)) if isinstance(error, RuntimeError) else error
+        return ValueError(str(error)) if type(error) is RuntimeError else error
 
 
 def sliced(x: Any, index: Any) -> Any:
@@ -427,8 +438,15 @@ def default_session(session: Any = None) -> Any:
 
 
 def enter(symbol: Tensor, name: str) -> Tensor:
-    """Put a symbol into the default graph under a name like this."""
+    """Put a symbol into the graph of its inputs, else the default one, under a name like this.
+    ValueError for inputs of several graphs."""
     graph = get_default_graph()
+    inputs = [x for x in symbol.inputs() if isinstance(x, Tensor)]
+    if inputs:
+        graph = inputs[0].graph
+        for x in inputs:
+            if x.graph is not graph:
+                raise ValueError(f"{x!r} must be from the same graph as {inputs[0]!r}.")
     graph.add(symbol, graph.unique_name(name))
     return symbol
 
@@ -548,10 +566,6 @@ class GraphKeys:
     BIASES = "biases"
 
 
-def _operate(function: Callable[..., Any], args: tuple) -> Tensor:
-    return add(_TITLES.get(function.__name__, function.__name__), function, args)
-
-
 _TITLES = {
     "add": "add", "sub": "sub", "mul": "mul", "truediv": "truediv", "floordiv": "floordiv",
     "mod": "mod", "pow": "pow", "matmul": "matmul", "neg": "Neg", "abs": "Abs", "lt": "Less",
@@ -562,4 +576,9 @@ _TITLES = {
 
 def give_operators(table: dict[str, Callable[..., Any]]) -> None:
     """Give tensors Python's operators, made of these functions."""
-    define_operators(Tensor, _operate, table)
+    titles = {function: _TITLES[name] for name, function in table.items()}
+
+    def operate(function: Callable[..., Any], args: tuple) -> Tensor:
+        return add(titles.get(function, function.__name__), function, args)
+
+    define_operators(Tensor, operate, table)

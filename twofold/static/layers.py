@@ -9,7 +9,7 @@ from typing import Any
 
 from . import nn
 from . import operations as ops
-from .graph import GraphKeys, Tensor, get_default_graph
+from .graph import GraphKeys, Tensor, as_dtype, get_default_graph
 from .initializers import Ones, Zeros
 from .variables import Variable, assign, get_variable, unique_scope, variable_scope
 
@@ -26,9 +26,13 @@ def _axis_size(x: Any, axis: int, layer: str) -> int:
 class Layer:
     """A layer; its variables are made when it is first called."""
 
-    def __init__(self, name: str | None = None, trainable: bool = True, **options: Any) -> None:
+    def __init__(
+        self, name: str | None = None, trainable: bool = True, dtype: Any = None,
+        _reuse: bool | None = None,
+    ) -> None:  # fmt: skip
         self.trainable = trainable
-        self.options = options
+        self.dtype = dtype
+        self._reuse = _reuse
         self._wished = name
         self.scope: str | None = None
         self.variables: list[Variable] = []
@@ -57,10 +61,9 @@ class Layer:
         if self.scope is None:
             base = _snake(type(self).__name__)
             self.scope = self._wished or unique_scope(base)
-        with variable_scope(
-            self.scope, reuse=self.options.get("_reuse") or (True if self.built else None)
-        ):
+        with variable_scope(self.scope, reuse=self._reuse or (True if self.built else None)):
             if not self.built:
+                self.dtype = self.dtype or inputs.dtype
                 self.build(inputs)
                 self.built = True
             return self.call(inputs, *args, **kwargs)
@@ -73,7 +76,7 @@ class Layer:
     ) -> Variable:  # fmt: skip
         """A variable of the layer."""
         made = get_variable(
-            name, shape, "float32", initializer, regularizer, trainable and self.trainable
+            name, shape, self.dtype, initializer, regularizer, trainable and self.trainable
         )
         self.variables.append(made)
         return made
@@ -111,6 +114,11 @@ class _Weighted(Layer):
         self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
 
     def _add(self, kernel: Sequence[int], outputs: int) -> None:
+        if self.dtype is not None and not as_dtype(self.dtype).is_inexact:
+            raise TypeError(
+                f"Unable to build `{type(self).__name__}` layer with non-floating point dtype "
+                f"{as_dtype(self.dtype).name}"
+            )
         self.kernel = self.add_variable(
             "kernel", kernel, self.kernel_initializer, self.kernel_regularizer
         )
@@ -146,6 +154,16 @@ class Dense(_Weighted):
         return self._finish(ops.tensordot(inputs, self.kernel, [[inputs.ndim - 1], [0]]))
 
 
+def _form(data_format: str) -> str:
+    """TensorFlow's name for an order of axes. ValueError for another than the two."""
+    forms = {"channels_last": "NHWC", "channels_first": "NCHW"}
+    if data_format not in forms:
+        raise ValueError(
+            f"The `data_format` argument must be one of {list(forms)}; got {data_format!r}"
+        )
+    return forms[data_format]
+
+
 def _pair(value: Any, n: int = 2) -> tuple[int, ...]:
     return (value,) * n if isinstance(value, int) else tuple(value)
 
@@ -167,7 +185,7 @@ class Conv2D(_Weighted):
             _pair(dilation_rate, self.rank),
         )
         self.padding = padding
-        self.data_format = "NHWC" if data_format == "channels_last" else "NCHW"
+        self.data_format = _form(data_format)
 
     def _inputs(self, inputs: Tensor) -> int:
         return _axis_size(inputs, -1 if self.data_format == "NHWC" else 1, type(self).__name__)
@@ -193,15 +211,19 @@ class Conv1D(Conv2D):
     def call(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
         """The outputs."""
         form = "NWC" if self.data_format == "NHWC" else "NCW"
-        y = nn.conv1d(inputs, self.kernel, self.strides[0], self.padding, form)
+        y = nn.conv1d(
+            inputs, self.kernel, self.strides[0], self.padding, form, self.dilation_rate[0]
+        )
         return self._finish(y, self.data_format)
 
 
 class Conv2DTranspose(Conv2D):
-    """activation(transposed convolution(x, kernel) + bias)."""
+    """activation(transposed convolution(x, kernel) + bias). ValueError for a `dilation_rate`."""
 
     def build(self, inputs: Tensor) -> None:
         """Make kernel and bias."""
+        if self.dilation_rate != (1, 1):
+            raise ValueError(f"[conv2d_transpose] takes no dilation_rate; got {self.dilation_rate}")
         self._add([*self.kernel_size, self.filters, self._inputs(inputs)], self.filters)
 
     def call(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -223,7 +245,7 @@ class _Pooling2D(Layer):
     ) -> None:  # fmt: skip
         super().__init__(**options)
         self.pool_size, self.strides, self.padding = _pair(pool_size), _pair(strides), padding
-        self.data_format = "NHWC" if data_format == "channels_last" else "NCHW"
+        self.data_format = _form(data_format)
 
     def call(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
         """The outputs."""
@@ -369,7 +391,11 @@ def average_pooling2d(
 
 
 def flatten(inputs: Any, name: str | None = None, data_format: str = "channels_last") -> Tensor:
-    """All axes but the first as one."""
+    """All axes but the first as one, the channels last."""
+    if _form(data_format) == "NCHW" and inputs.ndim not in (0, 1, 2):
+        if inputs.ndim is None:
+            raise ValueError("[flatten] the number of axes must be known where channels are first")
+        inputs = ops.transpose(inputs, [0, *range(2, inputs.ndim), 1])
     return Flatten(name=name)(inputs)
 
 

@@ -26,6 +26,17 @@ def _weighted(losses: Any, weights: Any, reduction: str) -> Any:
     """The losses times their weights, as one number unless the reduction is none."""
     losses = value_of(losses)
     w = value_of(weights, losses.dtype)
+    if w.dim() == losses.dim() + 1:
+        w = w.squeeze(-1)
+    elif 0 < w.dim() == losses.dim() - 1:
+        w = w.unsqueeze(-1)
+    if w.dim() and (
+        w.dim() != losses.dim() or any(m not in (1, n) for m, n in zip(w.shape, losses.shape))
+    ):
+        raise ValueError(
+            f"weights can not be broadcast to values: weights have shape {tuple(w.shape)}, the "
+            f"losses {tuple(losses.shape)}"
+        )
     total = losses * w
     if reduction == Reduction.NONE:
         return total
@@ -52,21 +63,29 @@ def compute_weighted_loss(
     return made
 
 
+def _alike(predictions: Any, labels: Any) -> tuple[Any, Any]:
+    """Predictions and labels. ValueError where their shapes differ, which would be broadcast."""
+    a, b = pair(predictions, labels)
+    if a.shape != b.shape:
+        raise ValueError(f"Shapes {tuple(a.shape)} and {tuple(b.shape)} are incompatible")
+    return a, b
+
+
 @operation("squared_difference")
 def _squared(labels: Any, predictions: Any) -> Any:
-    a, b = pair(predictions, labels)
+    a, b = _alike(predictions, labels)
     return (a - b) ** 2
 
 
 @operation("absolute_difference")
 def _absolute(labels: Any, predictions: Any) -> Any:
-    a, b = pair(predictions, labels)
+    a, b = _alike(predictions, labels)
     return (a - b).abs()
 
 
 @operation("huber_loss")
 def _huber(labels: Any, predictions: Any, delta: float) -> Any:
-    a, b = pair(predictions, labels)
+    a, b = _alike(predictions, labels)
     error = (a - b).abs()
     near = error.clamp(max=delta)
     return near**2 / 2 + delta * (error - near)
@@ -74,13 +93,13 @@ def _huber(labels: Any, predictions: Any, delta: float) -> Any:
 
 @operation("log_loss")
 def _log(labels: Any, predictions: Any, epsilon: float) -> Any:
-    p, t = pair(predictions, labels)
+    p, t = _alike(predictions, labels)
     return -t * (p + epsilon).log() - (1 - t) * (1 - p + epsilon).log()
 
 
 @operation("hinge_loss")
 def _hinge(labels: Any, logits: Any) -> Any:
-    x, t = pair(logits, labels)
+    x, t = _alike(logits, labels)
     return (1 - (2 * t - 1) * x).relu()
 
 

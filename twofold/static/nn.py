@@ -63,15 +63,21 @@ def log_softmax(logits: Any, axis: Any = None, dim: Any = None) -> Any:
     return F.log_softmax(value_of(logits), dim=-1 if at is None else at)
 
 
+def _both(logits: Any, labels: Any) -> tuple[Value, Value]:
+    """Logits and labels, which are asked for by name. ValueError where one is missing."""
+    if labels is None or logits is None:
+        raise ValueError("Both labels and logits must be provided.")
+    return value_of(logits), value_of(labels)
+
+
 @operation("softmax_cross_entropy_with_logits")
 def softmax_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, dim: int = -1, axis: Any = None
 ) -> Any:
     """-sum(labels log softmax(logits)) of each row."""
-    if labels is None or logits is None:
-        raise ValueError("Both labels and logits must be provided.")
-    x, t = value_of(logits), value_of(labels)
-    return -(t.to(x.dtype) * F.log_softmax(x, dim=dim)).sum(dim)
+    x, t = _both(logits, labels)
+    at = dim if axis is None else axis
+    return -(t.to(x.dtype) * F.log_softmax(x, dim=at)).sum(at)
 
 
 softmax_cross_entropy_with_logits_v2 = softmax_cross_entropy_with_logits
@@ -82,9 +88,7 @@ def sparse_softmax_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None
 ) -> Any:
     """-log softmax(logits)[label] of each row."""
-    if labels is None or logits is None:
-        raise ValueError("Both labels and logits must be provided.")
-    x, t = value_of(logits), value_of(labels)
+    x, t = _both(logits, labels)
     flat = F.cross_entropy(
         x.reshape(-1, x.shape[-1]), t.reshape(-1).to(dtypes.int64), reduction="none"
     )
@@ -96,10 +100,8 @@ def sigmoid_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None
 ) -> Any:
     """max(x, 0) - x z + log(1 + exp(-|x|)) for labels z."""
-    if labels is None or logits is None:
-        raise ValueError("Both labels and logits must be provided.")
-    logits, labels = pair(logits, labels)
-    return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
+    x, t = _both(logits, labels)
+    return F.binary_cross_entropy_with_logits(x, t.to(x.dtype), reduction="none")
 
 
 @operation("L2Loss")
@@ -180,12 +182,13 @@ def conv2d(
 
 @operation("conv1d")
 def conv1d(
-    value: Any, filters: Any, stride: int = 1, padding: str = "VALID", data_format: str = "NWC"
-) -> Any:
+    value: Any, filters: Any, stride: int = 1, padding: str = "VALID", data_format: str = "NWC",
+    dilations: int = 1,
+) -> Any:  # fmt: skip
     """The convolution with filters of (width, inputs, outputs)."""
     w, x = value_of(filters).permute(2, 1, 0), _channels_first(value_of(value), data_format)
-    x, pads = _padded(x, w.shape[2:], (stride,), (1,), padding)
-    return _back(F.conv1d(x, w, None, stride, pads), data_format)
+    x, pads = _padded(x, w.shape[2:], (stride,), (dilations,), padding)
+    return _back(F.conv1d(x, w, None, stride, pads, dilations), data_format)
 
 
 @operation("DepthwiseConv2dNative")
@@ -198,9 +201,9 @@ def depthwise_conv2d(
     height, width, channels, multiplier = w.shape
     w = w.permute(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width)
     x = _channels_first(value_of(input), data_format)
-    stride = _space(strides, data_format)
-    x, pads = _padded(x, (height, width), stride, (1, 1), padding)
-    return _back(F.conv2d(x, w, None, stride, pads, 1, channels), data_format)
+    stride, dilation = _space(strides, data_format), _space(rate or 1, data_format)
+    x, pads = _padded(x, (height, width), stride, dilation, padding)
+    return _back(F.conv2d(x, w, None, stride, pads, dilation, channels), data_format)
 
 
 @operation("conv2d_transpose")
@@ -271,8 +274,11 @@ def dropout(
     x: Any, keep_prob: Any = None, noise_shape: Any = None, seed: int | None = None,
     name: str | None = None, rate: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Each element kept with chance `keep_prob`, then divided by it; 0 otherwise."""
+    """Each element kept with chance `keep_prob`, then divided by it; 0 otherwise. ValueError for a
+    chance that is none."""
     keep = keep_prob if rate is None else 1 - rate
+    if keep is None or (isinstance(keep, (int, float)) and not 0 < keep <= 1):
+        raise ValueError(f"keep_prob must be a scalar tensor or a float in (0, 1], got {keep}")
     seed = get_default_graph().next_seed(seed)
     generator = None if seed is None else ops.Generator().manual_seed(seed)
     return _dropped(x, keep, noise_shape, generator, name=name or "dropout")
@@ -313,7 +319,9 @@ def embedding_lookup(
     params: Any, ids: Any, partition_strategy: str = "mod", validate_indices: bool = True,
     max_norm: Any = None,
 ) -> Any:  # fmt: skip
-    """The rows of `params` that `ids` name."""
+    """The rows of `params` that `ids` name. NotImplementedError for `max_norm`."""
+    if max_norm is not None:
+        raise NotImplementedError("[embedding_lookup] max_norm is not supported")
     return ops.gather.compute(params, ids)
 
 
@@ -376,7 +384,12 @@ def nce_loss(
     partition_strategy: str = "mod", name: str = "nce_loss",
 ) -> Tensor:  # fmt: skip
     """Noise-contrastive estimation: each true class against `num_sampled` others, drawn with
-    replacement from the log-uniform distribution."""
+    replacement from the log-uniform distribution. NotImplementedError for classes that were drawn
+    elsewhere, and for taking out hits."""
+    if sampled_values is not None or remove_accidental_hits:
+        raise NotImplementedError(
+            "[nce_loss] sampled_values and remove_accidental_hits are not supported"
+        )
     seed = get_default_graph().next_seed(None)
     generator = None if seed is None else ops.Generator().manual_seed(seed)
     drawn = _candidates(num_sampled, num_classes, generator)

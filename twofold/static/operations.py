@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,17 +27,20 @@ if TYPE_CHECKING:  # the functions that tables below define
 
 
 def value_of(x: Any, dtype: DType | None = None) -> Value:
-    """A value as a tensor: numbers as int32 and float32."""
+    """A value as a tensor: numbers as int32 and float32. TypeError for a number with a fraction
+    where whole ones are wanted."""
     if isinstance(x, Value):
         return x
+    plain = not isinstance(x, (np.ndarray, np.generic))
     if dtype is None:
         array = np.asarray(x)
-        plain = not isinstance(x, (np.ndarray, np.generic))
         if array.dtype == np.int64 and plain:
             dtype = dtypes.int32
         elif array.dtype == np.float64 and plain:
             dtype = dtypes.float32
         x = array
+    elif plain and not dtype.is_inexact and np.asarray(x).dtype.kind in "fc":
+        raise TypeError(f"Expected {dtype.name}, got {x!r} of type {type(x).__name__!r} instead.")
     return as_tensor(x, dtype=dtype)
 
 
@@ -60,13 +64,16 @@ def constant(
     name: str = "Const",
     verify_shape: bool = False,
 ) -> Tensor:
-    """A tensor of a value that does not change; text gives bytes."""
+    """A tensor of a value that does not change; text gives bytes. TypeError for a value of another
+    shape, with `verify_shape`."""
     if isinstance(value, (str, bytes)):
         text = value.encode() if isinstance(value, str) else value
         return new(name, _constant, (text,))
     known = value_of(value, None if dtype is None else as_dtype(dtype))
     if shape is not None:
         sizes = [int(n) for n in TensorShape(shape)]
+        if verify_shape and list(known.shape) != sizes:
+            raise TypeError(f"Expected Tensor's shape: {tuple(sizes)}, got {tuple(known.shape)}.")
         known = known.broadcast_to(sizes) if known.numel() == 1 else known.reshape(sizes)
     return new(name, _constant, (known,))
 
@@ -161,6 +168,7 @@ def matmul(
         a = a.transpose(-1, -2)
     if transpose_b or adjoint_b:
         b = b.transpose(-1, -2)
+    a, b = a.conj() if adjoint_a else a, b.conj() if adjoint_b else b
     if a.dim() < 2 or b.dim() < 2:
         raise ValueError(f"Shape must be rank 2 but is rank {min(a.dim(), b.dim())} for 'MatMul'")
     return a @ b
@@ -200,9 +208,14 @@ def _reduction(title: str, source: str, label: str) -> Any:
         if not axes:
             return x
         if source == "prod":
+            y = x
             for at in sorted([a % x.dim() for a in axes], reverse=True):
-                x = x.prod(at, keepdim=keep)
-            return x
+                y = y.prod(at, keepdim=keep)
+            return y.to(x.dtype)
+        if source == "mean" and not x.dtype.is_inexact:
+            count = math.prod([x.shape[a] for a in axes])
+            y = tf["div"](x.sum(dim=axes, keepdim=keep), count, rounding_mode="trunc")
+            return y.to(x.dtype)
         y = function(x, dim=axes, keepdim=keep)
         return y.to(x.dtype) if source == "sum" else y
 
@@ -249,7 +262,7 @@ def add_n(inputs: Sequence[Any]) -> Any:
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Any:
     """Running sums along an axis."""
     x = value_of(x)
-    y = x.flip(axis).cumsum(axis) if reverse else x.cumsum(axis)
+    y = (x.flip(axis).cumsum(axis) if reverse else x.cumsum(axis)).to(x.dtype)
     if exclusive:
         y = y - (x.flip(axis) if reverse else x)
     return y.flip(axis) if reverse else y
@@ -310,14 +323,19 @@ def to_int64(x: Any, name: str = "ToInt64") -> Tensor:
 
 @operation("Shape")
 def shape(input: Any, out_type: Any = None) -> Any:
-    """The sizes, as numbers that the run knows."""
-    return tuple(value_of(input).shape)
+    """The sizes, as numbers that the run knows; as a tensor in another dtype than int32."""
+    return _counted(tuple(value_of(input).shape), out_type)
 
 
 @operation("Size")
 def size(input: Any, out_type: Any = None) -> Any:
     """The number of elements."""
-    return value_of(input).numel()
+    return _counted(value_of(input).numel(), out_type)
+
+
+def _counted(sizes: Any, out_type: Any) -> Any:
+    kind = dtypes.int32 if out_type is None else as_dtype(out_type)
+    return sizes if kind is dtypes.int32 else as_tensor(sizes, dtype=kind)
 
 
 @operation("Rank")
@@ -354,6 +372,7 @@ def reshape(tensor: Any, shape: Any) -> Any:
 def transpose(a: Any, perm: Any = None, conjugate: bool = False) -> Any:
     """The axes in another order, in reverse without `perm`."""
     a = value_of(a)
+    a = a.conj() if conjugate else a
     return a.permute(*(range(a.dim() - 1, -1, -1) if perm is None else sizes_of(perm)))
 
 
@@ -412,6 +431,10 @@ def unstack(
 def _split(value: Any, sizes: Any, axis: int) -> Any:
     """Pieces of these sizes, or so many of one size."""
     value = value_of(value)
+    if isinstance(sizes, int) and value.shape[axis] % sizes:
+        raise ValueError(
+            f"Dimension size must be evenly divisible by {sizes} but is {value.shape[axis]}"
+        )
     step = value.shape[axis] // sizes if isinstance(sizes, int) else list(sizes)
     return tuple(tf["split"](value, step, axis))
 
@@ -438,6 +461,8 @@ def pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any
     x = value_of(tensor)
     pairs = paddings.tolist() if isinstance(paddings, (Value, np.ndarray)) else paddings
     mode = mode.upper()
+    if mode not in ("CONSTANT", "REFLECT", "SYMMETRIC"):
+        raise ValueError(f"Unknown padding mode: {mode}")
     if mode == "CONSTANT":
         made = full(
             tuple(n + a + b for n, (a, b) in zip(x.shape, pairs)), constant_values, dtype=x.dtype
@@ -476,6 +501,7 @@ def reverse(tensor: Any, axis: Any) -> Any:
 def gather(params: Any, indices: Any, validate_indices: Any = None, axis: int = 0) -> Any:
     """The parts of `params` along an axis that `indices` name."""
     x, i = value_of(params), value_of(indices)
+    axis = axis % x.dim()
     found = tf["index_select"](x, axis, i.reshape(-1))
     return found.reshape([*x.shape[:axis], *i.shape, *x.shape[axis + 1 :]])
 

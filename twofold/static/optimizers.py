@@ -366,6 +366,8 @@ class ExponentialMovingAverage:
         zero_debias: bool = False,
         name: str = "ExponentialMovingAverage",
     ) -> None:
+        if zero_debias:
+            raise NotImplementedError("[ExponentialMovingAverage] zero_debias is not supported")
         self._decay, self._updates, self.name = decay, num_updates, name
         self._averages: dict[Symbol, Variable] = {}
 

@@ -27,10 +27,17 @@ class Saver:
     def __init__(
         self, var_list: Sequence[Variable] | Mapping[str, Variable] | None = None,
         reshape: bool = False, sharded: bool = False, max_to_keep: int | None = 5,
-        keep_checkpoint_every_n_hours: float = 10000.0, name: str | None = None, **ignored: Any,
+        keep_checkpoint_every_n_hours: float = 10000.0, name: str | None = None,
+        restore_sequentially: bool = False, saver_def: Any = None, builder: Any = None,
+        defer_build: bool = False, allow_empty: bool = False,
     ) -> None:  # fmt: skip
+        if keep_checkpoint_every_n_hours != 10000.0 or reshape or saver_def or builder:
+            raise NotImplementedError(
+                "[Saver] keep_checkpoint_every_n_hours, reshape, saver_def and builder are not "
+                "supported"
+            )
         chosen = global_variables() if var_list is None else var_list
-        if not chosen:
+        if not chosen and not (allow_empty or defer_build):
             raise ValueError("No variables to save")
         self._given = None if var_list is None else chosen
         self._graph = get_default_graph()
@@ -46,9 +53,11 @@ class Saver:
 
     def save(
         self, sess: Any, save_path: str, global_step: Any = None,
-        latest_filename: str | None = None, **ignored: Any,
+        latest_filename: str | None = None, meta_graph_suffix: str = "meta",
+        write_meta_graph: bool = True, write_state: bool = True,
     ) -> str:  # fmt: skip
-        """Write the variables' values; gives the path to restore them by."""
+        """Write the variables' values; gives the path to restore them by. Graphs are not written.
+        `write_state` notes the path in the file `checkpoint`."""
         if global_step is not None:
             step = global_step if isinstance(global_step, int) else int(sess.run(global_step))
             save_path = f"{save_path}-{step}"
@@ -66,6 +75,8 @@ class Saver:
             old = self.last_checkpoints.pop(0) + SUFFIX
             if os.path.exists(old):
                 os.remove(old)
+        if not write_state:
+            return save_path
         with open(os.path.join(folder, latest_filename or _STATE), "w", encoding="utf-8") as f:
             f.write(f'model_checkpoint_path: "{os.path.basename(save_path)}"\n')
             for path in self.last_checkpoints:

@@ -19,7 +19,7 @@ from .errors import FailedPreconditionError, InvalidArgumentError
 from .function import copy_of, place_of, result
 from .graph import Graph, Operation, Placeholder, Tensor, get_default_graph, sessions
 from .schedule import Schedule
-from .state import Input, State, Update
+from .state import State, Update
 from .symbol import Symbol, leaves, replace
 
 RUNS_BEFORE_WARNING = 10
@@ -200,8 +200,15 @@ class Session:
         if array.dtype == object:
             raise ValueError("setting an array element with a sequence; the rows differ in length")
         if dtype is not None and array.dtype != dtype.storage:
-            array = array.astype(dtype.storage)
-        shape = symbol.given_shape if isinstance(symbol, Input) else (symbol.known or (None,))[0]
+            fed = array.astype(dtype.storage)
+            if isinstance(value, int) and fed != value:
+                raise TypeError(
+                    f"Type of feed value {value} with type {type(value)} is not compatible with "
+                    f"Tensor type {dtype.name}. Try explicitly setting the type of the feed tensor "
+                    "to a larger type (e.g. int64)."
+                )
+            array = fed
+        shape = (symbol.known or (None,))[0]
         fits = shape is None or (
             len(shape) == array.ndim
             and all(m is None or m == n for m, n in zip(shape, array.shape))

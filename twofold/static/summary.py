@@ -24,10 +24,11 @@ def _event(kind: str, tag: str, value: Any) -> Event:
     return Event(kind, tag, value_of(value))
 
 
-def _summary(kind: str, name: str, value: Any, collections: Any) -> Tensor:
+def _summary(kind: str, name: str, value: Any, collections: Any, family: str | None) -> Tensor:
     graph = get_default_graph()
+    name = f"{family}/{name}" if family else name
     with graph.name_scope(graph.unique_name(name, False) + "/"):
-        tag = graph._scope
+        tag = f"{family}/{graph._scope}" if family else graph._scope
     made = add(name, _event, (kind, tag, value))
     for collection in collections or [GraphKeys.SUMMARIES]:
         graph.add_to_collection(collection, made)
@@ -36,24 +37,27 @@ def _summary(kind: str, name: str, value: Any, collections: Any) -> Tensor:
 
 def scalar(name: str, tensor: Any, collections: Any = None, family: str | None = None) -> Tensor:
     """A number."""
-    return _summary("scalar", name, tensor, collections)
+    return _summary("scalar", name, tensor, collections, family)
 
 
 def histogram(name: str, values: Any, collections: Any = None, family: str | None = None) -> Tensor:
     """A distribution."""
-    return _summary("histogram", name.replace(":", "_"), values, collections)
+    return _summary("histogram", name.replace(":", "_"), values, collections, family)
 
 
 def image(
     name: str, tensor: Any, max_outputs: int = 3, collections: Any = None, family: str | None = None
 ) -> Tensor:
     """Pictures, (n, height, width, channels)."""
-    return _summary("image", name, tensor[:max_outputs], collections)
+    return _summary("image", name, tensor[:max_outputs], collections, family)
 
 
 def merge(inputs: Any, collections: Any = None, name: str | None = None) -> Tensor:
     """Several summaries as one."""
-    return add(name or "Merge", _listed, (list(inputs),))
+    made = add(name or "Merge", _listed, (list(inputs),))
+    for collection in collections or []:
+        get_default_graph().add_to_collection(collection, made)
+    return made
 
 
 def _listed(events: Any) -> list[Event]:

@@ -26,6 +26,13 @@ from .state import State, Update
 from .symbol import Symbol
 
 
+def _refuse(where: str, **options: Any) -> None:
+    """NotImplementedError for an option that would act in TensorFlow, and does not here."""
+    for name, value in options.items():
+        if value is not None:
+            raise NotImplementedError(f"[{where}] {name} is not supported")
+
+
 class Assignment(Tensor, Update):
     """A tensor whose computing gives a variable a new value."""
 
@@ -59,8 +66,10 @@ class Variable(Tensor, State):
         self, initial_value: Any = None, trainable: bool = True,
         collections: Sequence[str] | None = None, validate_shape: bool = True,
         caching_device: Any = None, name: str | None = None, variable_def: Any = None,
-        dtype: Any = None, expected_shape: Any = None, import_scope: Any = None, **ignored: Any,
+        dtype: Any = None, expected_shape: Any = None, import_scope: Any = None,
+        constraint: Any = None, use_resource: Any = None,
     ) -> None:  # fmt: skip
+        _refuse("Variable", variable_def=variable_def, constraint=constraint)
         graph = get_default_graph()
         taken = graph.unique_name(name or "Variable")
         with graph.name_scope(taken + "/"), graph.control_dependencies(None):
@@ -164,25 +173,26 @@ def _checked(variable: Any, value: Any) -> Any:
     """The value as a tensor of the variable's dtype. ValueError for another shape."""
     if not isinstance(variable, Variable):
         raise ValueError(f"Only variables can be assigned to; got {variable!r}")
-    mine, given = variable.known, value.known if isinstance(value, Symbol) else None
-    if mine is not None and given is not None:
-        fits = len(mine[0]) == len(given[0]) and all(
-            m == n or n is None for m, n in zip(mine[0], given[0])
-        )
-        if not fits:
-            raise ValueError(
-                f"Dimension mismatch: {variable.name} has shape {variable.shape}, the value "
-                f"{TensorShape(given[0])}"
-            )
-        if given[1] is not mine[1]:
-            raise TypeError(
-                f"Input 'value' of 'Assign' Op has type {given[1].name} that does not match type "
-                f"{mine[1].name} of argument 'ref'."
-            )
+    mine = variable.known
+    if not isinstance(value, Symbol):
+        value = convert_to_tensor(value, None if mine is None else mine[1])
+    given = value.known
+    if mine is None or given is None:
         return value
-    if mine is None:
-        return convert_to_tensor(value)
-    return convert_to_tensor(value, mine[1]) if not isinstance(value, Symbol) else value
+    fits = len(mine[0]) == len(given[0]) and all(
+        m == n or n is None for m, n in zip(mine[0], given[0])
+    )
+    if not fits:
+        raise ValueError(
+            f"Dimension mismatch: {variable.name} has shape {variable.shape}, the value "
+            f"{TensorShape(given[0])}"
+        )
+    if given[1] is not mine[1]:
+        raise TypeError(
+            f"Input 'value' of 'Assign' Op has type {given[1].name} that does not match type "
+            f"{mine[1].name} of argument 'ref'."
+        )
+    return value
 
 
 def assign(
@@ -195,17 +205,17 @@ def assign(
 
 def assign_add(ref: Any, value: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
     """The value after this was added to the variable."""
-    return enter(Assignment(ref, value, _added), name or "AssignAdd")
+    return enter(Assignment(ref, _checked(ref, value), _added), name or "AssignAdd")
 
 
 def assign_sub(ref: Any, value: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
     """The value after this was subtracted from the variable."""
-    return enter(Assignment(ref, value, _subtracted), name or "AssignSub")
+    return enter(Assignment(ref, _checked(ref, value), _subtracted), name or "AssignSub")
 
 
-def global_variables() -> list[Variable]:
+def global_variables(scope: str | None = None) -> list[Variable]:
     """All variables of the default graph."""
-    return get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES)
+    return get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
 
 
 all_variables = global_variables
@@ -293,10 +303,12 @@ def unique_scope(base: str) -> str:
 def variable_scope(
     name_or_scope: Any, default_name: str | None = None, values: Any = None,
     initializer: Any = None, regularizer: Any = None, reuse: Any = None, dtype: Any = None,
-    auxiliary_name_scope: bool = True, **ignored: Any,
+    caching_device: Any = None, partitioner: Any = None, custom_getter: Any = None,
+    use_resource: Any = None, constraint: Any = None, auxiliary_name_scope: bool = True,
 ) -> Iterator[VariableScope]:  # fmt: skip
     """A block in which `get_variable` makes variables below a name, or shares those that are there
-    (`reuse`)."""
+    (`reuse`, which blocks within inherit). A variable is whole, whatever `partitioner` says."""
+    _refuse("variable_scope", custom_getter=custom_getter, constraint=constraint)
     graph = get_default_graph()
     store = store_of(graph)
     before = store.scope
@@ -309,7 +321,7 @@ def variable_scope(
         path = f"{before.name}/{name_or_scope}" if before.name else name_or_scope
         last, outer = name_or_scope, before
         store.counts.setdefault(path, 1)
-    shares = outer.reuse if reuse is None else reuse
+    shares = reuse or outer.reuse
     store.scope = VariableScope(
         path, shares, outer.initializer if initializer is None else initializer,
         outer.regularizer if regularizer is None else regularizer, dtype or outer.dtype,
@@ -327,10 +339,15 @@ def variable_scope(
 
 def get_variable(
     name: str, shape: Any = None, dtype: Any = None, initializer: Any = None,
-    regularizer: Any = None, trainable: bool = True, collections: Any = None, **ignored: Any,
+    regularizer: Any = None, trainable: bool = True, collections: Any = None,
+    caching_device: Any = None, partitioner: Any = None, validate_shape: bool = True,
+    use_resource: Any = None, custom_getter: Any = None, constraint: Any = None,
 ) -> Variable:  # fmt: skip
     """The variable of this name in the open scope: a new one, or, where the scope shares, the one
-    that is there. ValueError where it is there and not to be shared, or the other way round."""
+    that is there. ValueError where it is there and not to be shared, or the other way round.
+    `initializer` may be a value, which says shape and dtype. A variable is whole, whatever
+    `partitioner` says."""
+    _refuse("get_variable", custom_getter=custom_getter, constraint=constraint)
     graph = get_default_graph()
     store = store_of(graph)
     scope = store.scope
@@ -346,6 +363,11 @@ def get_variable(
             raise ValueError(
                 f"Trying to share variable {path}, but specified shape {TensorShape(shape)} and "
                 f"found shape {known.shape}."
+            )
+        if dtype is not None and known.dtype is not as_dtype(dtype):
+            raise ValueError(
+                f"Trying to share variable {path}, but specified dtype {as_dtype(dtype).name} and "
+                f"found dtype {'?' if known.dtype is None else known.dtype.name}."
             )
         return known
     if scope.reuse is True:
@@ -365,8 +387,9 @@ def get_variable(
             return start
         return start([int(n) for n in TensorShape(shape)], dtype=kind)
 
+    given = None if dtype is None and not callable(start) else kind
     with graph.name_scope(None):
-        made = Variable(initial, trainable, collections, name=path, dtype=kind)
+        made = Variable(initial, trainable, collections, name=path, dtype=given)
     store.variables[path] = made
     regularizer = scope.regularizer if regularizer is None else regularizer
     if regularizer is not None:
