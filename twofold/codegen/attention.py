@@ -58,7 +58,7 @@ class Forward(AttentionEmitter):
             def panel(p: ir.Value) -> None:
                 query = b.add(first, p)
                 seen = b.sub(b.add(query, b.add(w["reach"], i64(self.wide - 1))), key)
-                n = self.least(self.least(i64(FORWARD_KEYS), b.sub(w["s"], key)), seen)
+                n = self.least(self.least(i64(FORWARD_KEYS), b.sub(keys, key)), seen)
                 with b.if_then(b.icmp_signed(">", n, i64(0))):
                     self._panel(p, query, key, n, (batch, head), (k_at, v_at))
 

@@ -4,8 +4,8 @@
 `Vec` is one value: its operators append instructions. Python numbers become constants of the other
 operand's type. One element (`lanes == 1`) is an LLVM scalar, more are an LLVM vector of any length.
 
-No operation here becomes a call into a C library, on any target: `fma` is used only where the
-machine has it, and `fma_or_two` is a product and a sum elsewhere.
+No operation here becomes a call into a C library, on any target: `fma` is a product and a sum where
+the machine has no such instruction.
 """
 
 from __future__ import annotations
