@@ -286,3 +286,17 @@ def test_results_are_torchvisions(name):
         difference = np.abs(ours.numpy().astype(np.float64) - expected.numpy().astype(np.float64))
         assert difference.max() <= off
         assert (difference > 0).mean() < 0.02 or off < 1
+
+
+def test_modes_and_dtypes_at_the_edge():
+    """A wrong mode within a loader must not read as the end of the data."""
+    with pytest.raises(TypeError, match="interpolation"):
+        f.resize(PICTURE, (2, 2), 99)
+    flags = tf.tensor([[[True, False]]])
+    assert f.convert_image_dtype(flags, tf.float32).tolist() == [[[1.0, 0.0]]]
+
+
+def test_transforms_print_what_they_do():
+    assert repr(transforms.RandomInvert()) == "RandomInvert(p=0.5)"
+    assert repr(transforms.RandomGrayscale()) == "RandomGrayscale(p=0.1)"
+    assert repr(transforms.TenCrop(2)) == "TenCrop(size=(2, 2), vertical_flip=False)"

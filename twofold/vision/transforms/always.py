@@ -125,18 +125,22 @@ class Resize(nn.Module):
         )
 
 
-class CenterCrop(nn.Module):
-    """The middle of a picture."""
+class _Crop(nn.Module):
+    """Parts of a picture, each of `size`."""
 
     def __init__(self, size: Any) -> None:
         super().__init__()
         self.size = pair(size)
 
-    def forward(self, img: Picture) -> Picture:
-        return f.center_crop(img, self.size)
-
     def extra_repr(self) -> str:
         return f"size={self.size}"
+
+
+class CenterCrop(_Crop):
+    """The middle of a picture."""
+
+    def forward(self, img: Picture) -> Picture:
+        return f.center_crop(img, self.size)
 
 
 class Pad(nn.Module):
@@ -153,26 +157,25 @@ class Pad(nn.Module):
         return f"padding={self.padding}, fill={self.fill}, padding_mode={self.padding_mode}"
 
 
-class FiveCrop(nn.Module):
+class FiveCrop(_Crop):
     """The four corners and the middle of a picture."""
-
-    def __init__(self, size: Any) -> None:
-        super().__init__()
-        self.size = pair(size)
 
     def forward(self, img: Picture) -> tuple[Picture, ...]:
         return f.five_crop(img, self.size)
 
 
-class TenCrop(nn.Module):
+class TenCrop(_Crop):
     """The four corners and the middle of a picture and of the flipped one."""
 
     def __init__(self, size: Any, vertical_flip: bool = False) -> None:
-        super().__init__()
-        self.size, self.vertical_flip = pair(size), vertical_flip
+        super().__init__(size)
+        self.vertical_flip = vertical_flip
 
     def forward(self, img: Picture) -> tuple[Picture, ...]:
         return f.ten_crop(img, self.size, self.vertical_flip)
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}, vertical_flip={self.vertical_flip}"
 
 
 class Grayscale(nn.Module):

@@ -74,50 +74,50 @@ class RandomOrder:
         return img
 
 
-class RandomHorizontalFlip(nn.Module):
+class _Sometimes(nn.Module):
+    """A picture that `change` has changed, with probability p."""
+
+    change: Callable[[Picture], Picture]
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, img: Picture) -> Picture:
+        return self.change(img) if uniform() < self.p else img
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class RandomHorizontalFlip(_Sometimes):
     """Left and right exchanged, with probability p."""
 
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, img: Picture) -> Picture:
-        return f.hflip(img) if uniform() < self.p else img
+    change = staticmethod(f.hflip)
 
 
-class RandomVerticalFlip(nn.Module):
+class RandomVerticalFlip(_Sometimes):
     """Top and bottom exchanged, with probability p."""
 
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, img: Picture) -> Picture:
-        return f.vflip(img) if uniform() < self.p else img
+    change = staticmethod(f.vflip)
 
 
-class RandomGrayscale(nn.Module):
+class RandomInvert(_Sometimes):
+    """White minus the picture, with probability p."""
+
+    change = staticmethod(f.invert)
+
+
+class RandomGrayscale(_Sometimes):
     """Grays in as many channels, with probability p."""
 
     def __init__(self, p: float = 0.1) -> None:
-        super().__init__()
-        self.p = p
+        super().__init__(p)
 
-    def forward(self, img: Picture) -> Picture:
-        if uniform() >= self.p:
-            return img
+    @staticmethod
+    def change(img: Picture) -> Picture:
+        """The same picture in grays."""
         return f.rgb_to_grayscale(img, f.get_image_num_channels(img))
-
-
-class RandomInvert(nn.Module):
-    """White minus the picture, with probability p."""
-
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, img: Picture) -> Picture:
-        return f.invert(img) if uniform() < self.p else img
 
 
 class RandomCrop(nn.Module):

@@ -51,7 +51,7 @@ PILLOW_MODES = {
 def _mode(given: InterpolationMode | int) -> InterpolationMode:
     """A mode, also given as Pillow's number."""
     if isinstance(given, int):
-        return next(mode for mode, number in PILLOW_MODES.items() if number == given)
+        given = next((mode for mode, number in PILLOW_MODES.items() if number == given), given)
     if not isinstance(given, InterpolationMode):
         raise TypeError(
             "Argument interpolation should be a InterpolationMode or a corresponding Pillow integer"
@@ -194,7 +194,7 @@ def convert_image_dtype(image: Tensor, dtype: DType = dtypes.float32) -> Tensor:
 
 def bound(dtype: DType) -> int:
     """What stands for white."""
-    if dtype.is_floating_point:
+    if dtype.is_floating_point or dtype is dtypes.bool_:
         return 1
     return int(np.iinfo(dtype.name).max)
 
