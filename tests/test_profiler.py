@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import twofold as tf
+from twofold import engine
 from twofold.profiler import ProfilerActivity, profile, record_function, schedule
 
 
@@ -45,6 +46,17 @@ def test_a_schedule_says_which_steps_are_recorded() -> None:
                 pass
             p.step()
     assert seen == [2]
+
+
+def test_a_profile_ends_where_what_is_pending_fails() -> None:
+    before = len(engine.observers)
+    with pytest.raises(IndexError), profile() as p:
+        kept = tf.ones(3)[tf.tensor([7])] + 1
+    assert len(engine.observers) == before
+    del kept
+    events = len(p.events())
+    (tf.ones(3) * 2).sum().item()
+    assert len(p.events()) == events
 
 
 def test_traced_modules_and_functions_are_saved_and_loaded(tmp_path: Path) -> None:

@@ -219,9 +219,11 @@ class profile:
 
     def stop(self) -> None:
         """Run what is pending, and end."""
-        engine.flush()
-        engine.observers.remove(self._observe)
-        _running.remove(self)
+        try:
+            engine.flush()
+        finally:
+            engine.observers.remove(self._observe)
+            _running.remove(self)
         if self.on_trace_ready is not None and self.recording and self._found:
             self.on_trace_ready(self)
 
