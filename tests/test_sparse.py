@@ -230,3 +230,19 @@ def test_a_captured_function_with_sparse_gradients_runs_dynamically() -> None:
         w.grad = None
         step(tf.tensor([k, k]))
         assert w.grad.coalesce().indices().tolist() == [[k]]
+
+
+def test_edges_of_sizes() -> None:
+    """Numbers without axes, no rows at all, and sizes that do not fit."""
+    for value in (0.0, 2.0):
+        found = tf.tensor(value).to_sparse()
+        assert found._nnz() == (value != 0) and found.to_dense().item() == value
+    x = tf.tensor(DENSE).to_sparse(1)
+    none = tf.tensor([], dtype=tf.int64)
+    assert tf.index_select(x, 0, none).to_dense().shape == (0, *x.shape[1:])
+    picked = tf.index_select(x, 1, tf.tensor([1, 0, 1]))
+    assert picked.to_dense().tolist() == tf.tensor(DENSE)[:, [1, 0, 1]].tolist()
+    with pytest.raises(RuntimeError, match=r"len\(size\) == sparse_dim \+ dense_dim"):
+        tf.sparse_coo_tensor([[0], [1]], [1.0], (3,))
+    with pytest.raises(RuntimeError, match="between dense and sparse"):
+        tf.tensor(DENSE).to_sparse().copy_(tf.tensor(DENSE))

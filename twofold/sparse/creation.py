@@ -44,6 +44,11 @@ def sparse_coo_tensor(
     if size is None:
         top = (places.max(1)[0] + 1).tolist() if places.shape[1] else [0] * places.shape[0]
         size = (*top, *held.shape[1:])
+    elif len(size) != places.shape[0] + held.dim() - 1:
+        raise RuntimeError(
+            f"'len(size) == sparse_dim + dense_dim' is not satisfied: len(size) = {len(size)}, "
+            f"sparse_dim = {places.shape[0]}, dense_dim = {held.dim() - 1}"
+        )
     elif places.shape[1]:
         least, most = places.min(1)[0].tolist(), places.max(1)[0].tolist()
         for axis, (a, b) in enumerate(zip(least, most)):

@@ -231,6 +231,14 @@ def select(input: Any, dim: int, index: int) -> Any:
 
 def index_select(input: Any, dim: int, index: Tensor) -> Any:
     """The parts at several places along `dim`."""
+    coo = input.to_sparse_coo()
+    dim, lead = wrap_dim(dim, len(input._size)), coo.sparse_dim()
+    size = [*input._size[:dim], index.numel(), *input._size[dim + 1 :]]
+    if dim >= lead:
+        values = coo._held_values.index_select(dim - lead + 1, index)
+        return COOTensor.of(coo._coordinates, values, size, coo._is_coalesced)
+    if not index.numel():
+        return COOTensor.of(coo._coordinates[:, :0], coo._held_values[:0], size, True)
     parts = [unsqueeze(select(input, dim, int(i)), dim) for i in index.tolist()]
     return cat(parts, dim)
 
@@ -300,6 +308,8 @@ def zero_(self: Any) -> Any:
 
 def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     """The elements of another sparse tensor of this shape."""
+    if not isinstance(src, SparseTensor):
+        raise RuntimeError("copy_() between dense and sparse Tensors is not implemented!")
     if self._size != src._size:
         raise RuntimeError(f"[copy_] sizes must match; got {self._size} and {src._size}")
     return _become(self, _like(src.to_sparse_coo(), self).clone())

@@ -353,4 +353,5 @@ def to_coo(dense: Tensor, sparse_dims: int | None = None) -> Any:
     if n < dense.dim():
         marks = marks.reshape(*dense.shape[:n], -1).any(-1)
     places = marks.nonzero().t()
-    return COOTensor.of(places, dense[tuple(places)], dense.shape, True)
+    values = dense[tuple(places)] if n else dense.expand(places.shape[1], *dense.shape)
+    return COOTensor.of(places, values, dense.shape, True)
