@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from twofold.run import theano
 from twofold.run.theano import tensor as T
@@ -99,3 +100,40 @@ def test_random_numbers() -> None:
         draws.append([f() for _ in range(4)])
     np.testing.assert_array_equal(draws[0], draws[1])
     assert not np.array_equal(draws[0][0], draws[0][3])
+
+
+def test_updates_alone() -> None:
+    """A function without outputs; whole numbers take no fractions."""
+    x, i = T.dvector("x"), T.iscalar("i")
+    total, count = theano.shared(0.0), theano.shared(0)
+    add = theano.function([x], updates=[(total, total + x.sum())])
+    for _ in range(4):
+        assert add([1.0, 2.0]) is None
+    assert total.get_value() == 12.0
+    with pytest.raises(TypeError, match="dtype of its variable"):
+        theano.function([x], updates=[(count, x.sum())])
+    with pytest.raises(TypeError, match="takes int32"):
+        theano.function([i], i * 2)(1.5)
+    assert theano.function([i], i * 2, allow_input_downcast=True)(1.5) == 2
+
+
+def test_what_is_refused() -> None:
+    """What Theano would act on is no silence here."""
+    x, s = T.dvector("x"), theano.shared(1.0)
+    streams = T.shared_randomstreams.RandomStreams(3)
+    cost = (x * x).sum()
+    for call in (
+        lambda: theano.grad(cost, x, consider_constant=[x]),
+        lambda: theano.grad(cost, x, known_grads={x: x}),
+        lambda: theano.scan(lambda e: (e, {s: s + 1}), sequences=x),
+        lambda: theano.function([x], cost, no_default_updates=True),
+        lambda: streams.permutation(size=(2,), n=3),
+    ):
+        with pytest.raises(NotImplementedError):
+            call()
+    with pytest.raises(ValueError, match="disconnected_inputs"):
+        theano.grad(cost, x, disconnected_inputs="none")
+    with pytest.raises(ValueError, match="5 steps"):
+        theano.function([x], theano.scan(lambda e: e, sequences=x, n_steps=5)[0])([1.0, 2.0])
+    found = theano.function([], T.take(np.arange(6.0).reshape(2, 3), [[2, 0]], axis=-1))()
+    np.testing.assert_array_equal(found, [[[2, 0]], [[5, 3]]])

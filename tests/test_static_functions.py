@@ -88,3 +88,14 @@ def test_symbols_are_pickled() -> None:
     w = tf.shared([1.0, 2.0])
     again_x, again = pickle.loads(pickle.dumps((x, (x * w).sum())))
     assert float(tf.function([again_x], again)([3.0, 4.0])) == 11.0
+
+
+def test_misspelled_options() -> None:
+    """Are no options."""
+    x = tf.placeholder(())
+    with pytest.raises(TypeError, match="udpates"):
+        tf.function([x], x, udpates=[])
+    with pytest.raises(TypeError, match="nmae"):
+        tf.shared(1.0, nmae="x")
+    assert repr(tf.shared(1.0)) == "<Shared Variable: float32[]>"
+    assert repr(x) == "<Placeholder Placeholder: float32[]>"

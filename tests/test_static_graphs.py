@@ -41,7 +41,7 @@ def test_names() -> None:
     ]  # fmt: skip
     assert (a.name, b.name, again.shape.as_list()) == ("part/add:0", "part/add_1:0", [None, 8])
     assert tf.get_default_graph().get_tensor_by_name("x:0") is x
-    assert (x.op.type, str(h.shape), x.op.name) == ("_not_given", "(?, 8)", "x")
+    assert (x.op.type, str(h.shape), x.op.name) == ("Placeholder", "(?, 8)", "x")
 
 
 def test_only_what_is_fetched_runs() -> None:

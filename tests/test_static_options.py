@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import twofold.static as tf
+from twofold.run.tensorflow import contrib, estimator, metrics
 
 pytestmark = pytest.mark.filterwarnings("error::twofold.capture.NotCaptured")
 
@@ -171,3 +172,32 @@ def test_summaries_and_checkpoints(tmp_path: Path) -> None:
         session.run(v.initializer)
         tf.train.Saver().save(session, str(tmp_path / "model"), write_state=False)
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_contrib_and_metrics() -> None:
+    """Cells have their own names; metrics are entered into collections."""
+    cell = contrib.rnn.LSTMCell(2)
+    contrib.rnn.static_rnn(cell, [tf.zeros([1, 3])], dtype=tf.float32)
+    assert tf.trainable_variables()[0].name == "rnn/lstm_cell/kernel:0"
+    with pytest.raises(NotImplementedError, match="state_is_tuple"):
+        contrib.rnn.BasicLSTMCell(2, state_is_tuple=False)
+    with pytest.raises(TypeError, match="num_proj"):
+        contrib.rnn.LSTMCell(2, num_proj=3)
+    value, update = metrics.accuracy([0, 1], [0, 1], None, ["values"], ["updates"])
+    assert (tf.get_collection("values"), tf.get_collection("updates")) == ([value], [update])
+
+
+def test_estimators() -> None:
+    """`predict_keys` chooses; hooks are refused."""
+
+    def model(features: Any, labels: Any, mode: str) -> Any:
+        y = tf.layers.dense(features["x"], 1)
+        return estimator.EstimatorSpec(mode, {"y": y, "twice": y * 2.0})
+
+    inputs = estimator.inputs.numpy_input_fn({"x": np.ones((3, 2), np.float32)}, shuffle=False)
+    made = estimator.Estimator(model, config=estimator.RunConfig(tf_random_seed=1))
+    found = list(made.predict(inputs, predict_keys=["twice"]))
+    assert [list(row) for row in found] == [["twice"]] * 3
+    assert found[0] == next(iter(made.predict(inputs, ["twice"])))
+    with pytest.raises(NotImplementedError, match="hooks"):
+        made.train(inputs, hooks=[None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -119,7 +120,7 @@ def placeholder(
     return Placeholder(shape, dtypes.get_default() if dtype is None else dtype, name)
 
 
-def shared(value: Any, name: str | None = None, borrow: bool = False, **ignored: Any) -> Shared:
+def shared(value: Any, name: str | None = None, borrow: bool = False) -> Shared:
     """A variable with a value: a tensor, an array, a number. It stays from call to call, and
     functions change it by their updates.
 
@@ -136,7 +137,8 @@ def grad(
 ) -> Any:  # fmt: skip
     """The gradient of a number for expressions: one for one, a list for a list. `make` makes them.
 
-    TypeError for a cost that is no number; ValueError where it does not depend on one of `wrt` and
+    TypeError for a cost that is no number; ValueError for a `disconnected_inputs` other than
+    "raise", "warn" and "ignore", and where it does not depend on one of `wrt` and
     `disconnected_inputs` is "raise".
 
     >>> import twofold as tf
@@ -146,6 +148,8 @@ def grad(
     """
     if cost.ndim not in (0, None):
         raise TypeError(f"[grad] a cost must be a number; got {cost!r}; try its sum or mean")
+    if disconnected_inputs not in ("raise", "warn", "ignore"):
+        raise ValueError(f"[grad] an unknown disconnected_inputs; got {disconnected_inputs!r}")
     xs = list(wrt) if isinstance(wrt, (list, tuple)) else [wrt]
     for x in xs:
         if disconnected_inputs == "raise" and not depends(cost, x):
@@ -153,6 +157,8 @@ def grad(
                 f"[grad] the cost must depend on what it is differentiated by; got {x!r}; try "
                 "disconnected_inputs='ignore' for a gradient of zeros"
             )
+        if disconnected_inputs == "warn" and not depends(cost, x):
+            warnings.warn(f"[grad] the cost does not depend on {x!r}", stacklevel=2)
     made = Gradients([cost], xs)
     found = [make(operator.getitem, (made, i)) for i in range(len(xs))]
     return found if isinstance(wrt, (list, tuple)) else found[0]

@@ -29,7 +29,10 @@ Updates = Mapping[State, Any] | Iterable[tuple[State, Any]]
 
 @dataclass(frozen=True)
 class In:
-    """An input with a default value, or a name to give it by."""
+    """An input with a default value, or a name to give it by.
+
+    `allow_downcast` lets whole numbers be given with fractions, which are cut off.
+    """
 
     variable: Input
     value: Any = None
@@ -59,6 +62,13 @@ class Function:
         for variable, _ in self.updates:
             if not isinstance(variable, State):
                 raise TypeError(f"[function] only variables are updated; got {variable!r}")
+        for variable, new in self.updates:
+            known = new.known if isinstance(new, Symbol) else None
+            if known and variable.known and known[1].is_inexact > variable.known[1].is_inexact:
+                raise TypeError(
+                    f"[function] an update must have the dtype of its variable, {variable!r}; got "
+                    f"{new!r}; try a cast"
+                )
         if len({id(v) for v, _ in self.updates}) < len(self.updates):
             raise ValueError("[function] a variable is updated twice")
         results = [outputs, [new for _, new in self.updates]]
@@ -123,7 +133,7 @@ class Function:
                 early[id(symbol)] = operator.index(early[id(symbol)])
             else:
                 early[id(symbol)] = self._before(symbol, early)
-        tensors = [_tensor(self.inputs[k].variable, given[k]) for k in self._late]
+        tensors = [_tensor(self.inputs[k], given[k]) for k in self._late]
         before = {id(s): copy_of(held(s)) for s in self._read}
         computed = leaves(self._captured(tensors, [early[id(w)] for w in self._windows]))
         return replace(self.outputs, lambda x: before.get(id(x), next(computed)))
@@ -219,9 +229,15 @@ def _is_number(variable: Input) -> bool:
     return known is not None and known[0] == () and not known[1].is_inexact
 
 
-def _tensor(variable: Input, value: Any) -> Tensor:
-    """A given value as a tensor of the input's dtype. TypeError for another shape."""
-    x = as_tensor(value)
+def _tensor(taken: In, value: Any) -> Tensor:
+    """A given value as a tensor of the input's dtype. TypeError for another shape, and for
+    fractions where whole numbers are wanted."""
+    variable, x = taken.variable, as_tensor(value)
+    if x.dtype.is_inexact and not (variable.given_dtype.is_inexact or taken.allow_downcast):
+        raise TypeError(
+            f"[function] input {variable!r} takes {variable.given_dtype.name}; got "
+            f"{x.dtype.name}; try a cast, or In(..., allow_downcast=True)"
+        )
     if x.dtype is not variable.given_dtype:
         x = x.to(variable.given_dtype)
     shape = variable.given_shape
@@ -241,8 +257,10 @@ def copy_of(x: Tensor) -> Tensor:
     return from_stored(engine.to_numpy(x._node()).copy(), x.dtype)
 
 
-def result(value: Any) -> Tensor:
-    """A value as one that no gradient goes through."""
+def result(value: Any) -> Tensor | None:
+    """A value as one that no gradient goes through; None where nothing is asked for."""
+    if value is None:
+        return None
     if isinstance(value, Tensor):
         return wrap(detach(value._node())) if value.requires_grad else value
     return as_tensor(value)
@@ -251,7 +269,6 @@ def result(value: Any) -> Tensor:
 def function(
     inputs: Sequence[Input | In], outputs: Any = None, updates: Updates | None = None,
     givens: Givens | None = None, on_unused_input: str = "raise", name: str | None = None,
-    **ignored: Any,
 ) -> Function:  # fmt: skip
     """A function that computes `outputs` from `inputs`, compiled as one plan.
 

@@ -22,6 +22,11 @@ class Input(Symbol):
         self.given_dtype = dtype
         super().__init__(_not_given, (), None, name)
 
+    @property
+    def called(self) -> str:
+        """What it is."""
+        return "Placeholder"
+
     def _infer(self) -> tuple[Any, Any] | None:
         if self.given_shape is None:
             return None
@@ -44,6 +49,11 @@ class State(Symbol):
         self.held_type = type_
         self.tensor = tensor
         super().__init__(_not_given, (), None, name)
+
+    @property
+    def called(self) -> str:
+        """What it is."""
+        return "Variable"
 
     def _infer(self) -> tuple[Any, Any] | None:
         return None if self.held_type is None else (self.held_type, self.held_type)

@@ -237,7 +237,8 @@ class Symbol:
         """The name of what is called."""
         if self.function.__name__ == "call_method":
             return self.args[0]
-        return getattr(self.function, "__self__", self.function).__name__
+        owner = getattr(self.function, "__self__", None)
+        return (owner if isinstance(owner, Deferred) else self.function).__name__
 
     def __bool__(self) -> bool:
         raise TypeError(

@@ -48,8 +48,9 @@ class app:
 
     @staticmethod
     def run(main: Any = None, argv: Any = None) -> None:
-        """Call main with the arguments and exit with what it gives."""
-        raise SystemExit(main(argv))
+        """Call main, else the program's, with the arguments and exit with what it gives."""
+        main = main or sys.modules["__main__"].main
+        raise SystemExit(main(sys.argv if argv is None else argv))
 
 
 __all__ = [

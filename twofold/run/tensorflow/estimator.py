@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...static.graph import Graph, Tensor, placeholder
+from ...static.graph import Graph, Tensor, placeholder, set_random_seed
 from ...static.optimizers import get_or_create_global_step
 from ...static.saver import Saver, latest_checkpoint
 from ...static.session import Session
@@ -78,10 +78,17 @@ inputs = SimpleNamespace(numpy_input_fn=_numpy_input_fn)
 
 
 class RunConfig:
-    """Options, which are accepted."""
+    """Options, which are accepted; `model_dir` and `tf_random_seed` have an effect."""
 
     def __init__(self, **options: Any) -> None:
         self.__dict__.update(options)
+
+
+def _refuse(where: str, **options: Any) -> None:
+    """NotImplementedError for an option that is not None."""
+    for name, value in options.items():
+        if value is not None:
+            raise NotImplementedError(f"[estimator] {name} of {where} is not supported")
 
 
 class Estimator:
@@ -94,6 +101,10 @@ class Estimator:
         self, model_fn: Callable[..., Any], model_dir: str | None = None, config: Any = None,
         params: Any = None, warm_start_from: Any = None,
     ) -> None:  # fmt: skip
+        if warm_start_from is not None:
+            raise NotImplementedError("[estimator] warm_start_from is not supported")
+        model_dir = model_dir or getattr(config, "model_dir", None)
+        self._seed = getattr(config, "tf_random_seed", None)
         self.model_fn, self.params = model_fn, params
         self._folder = None if model_dir else tempfile.TemporaryDirectory()
         self.model_dir = model_dir or (self._folder.name if self._folder else "")
@@ -101,6 +112,7 @@ class Estimator:
     def _built(
         self, input_fn: Callable[[], Any], mode: str
     ) -> tuple[Any, _Batches, dict[str, Tensor]]:
+        set_random_seed(self._seed)
         batches = input_fn()
         if not isinstance(batches, _Batches):
             raise NotImplementedError(
@@ -135,9 +147,10 @@ class Estimator:
         hooks: Any = None,
         steps: int | None = None,
         max_steps: int | None = None,
-        **ignored: Any,
+        saving_listeners: Any = None,
     ) -> Estimator:
         """Take steps until `steps` were taken or the inputs end."""
+        _refuse("train", hooks=hooks, saving_listeners=saving_listeners)
         with Graph().as_default() as graph:
             spec, batches, fed = self._built(input_fn, ModeKeys.TRAIN)
             session = self._session(graph)
@@ -150,9 +163,11 @@ class Estimator:
         return self
 
     def evaluate(
-        self, input_fn: Callable[[], Any], steps: int | None = None, **ignored: Any
-    ) -> dict[str, Any]:
+        self, input_fn: Callable[[], Any], steps: int | None = None, hooks: Any = None,
+        checkpoint_path: str | None = None, name: str | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
         """The loss and the metrics over the inputs."""
+        _refuse("evaluate", hooks=hooks, checkpoint_path=checkpoint_path)
         with Graph().as_default() as graph:
             spec, batches, fed = self._built(input_fn, ModeKeys.EVAL)
             session = self._session(graph)
@@ -168,12 +183,16 @@ class Estimator:
         return found
 
     def predict(
-        self, input_fn: Callable[[], Any], predict_keys: Any = None, **ignored: Any
-    ) -> Iterator[Any]:
-        """The predictions, one example after another."""
+        self, input_fn: Callable[[], Any], predict_keys: Any = None, hooks: Any = None,
+        checkpoint_path: str | None = None,
+    ) -> Iterator[Any]:  # fmt: skip
+        """The predictions, those of `predict_keys` or all, one example after another."""
+        _refuse("predict", hooks=hooks, checkpoint_path=checkpoint_path)
         with Graph().as_default() as graph:
             spec, batches, fed = self._built(input_fn, ModeKeys.PREDICT)
             session = self._session(graph)
+            if predict_keys is not None:
+                spec.predictions = {k: spec.predictions[k] for k in predict_keys}
             for batch in batches:
                 feed = {fed[k]: v for k, v in batch.items() if k in fed}
                 found = session.run(spec.predictions, feed)

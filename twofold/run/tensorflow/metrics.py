@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...static import operations as ops
-from ...static.graph import GraphKeys, Tensor, control_dependencies, name_scope
+from ...static.graph import GraphKeys, Tensor, control_dependencies, get_default_graph, name_scope
 from ...static.variables import Variable, assign_add
 
 
@@ -29,6 +29,10 @@ def mean(
         now = total / ops.maximum(count, 1e-12)
         with control_dependencies(added):
             update = added[0] / ops.maximum(added[1], 1e-12)
+    graph = get_default_graph()
+    for collections, made in ((metrics_collections, now), (updates_collections, update)):
+        for collection in collections or []:
+            graph.add_to_collection(collection, made)
     return now, update
 
 
@@ -38,18 +42,20 @@ def accuracy(
 ) -> tuple[Tensor, Any]:  # fmt: skip
     """The share of predictions that are right, and the operation that adds a batch's."""
     hit = ops.equal(ops.to_int64(predictions), ops.to_int64(labels))
-    return mean(hit, weights, name=name)
+    return mean(hit, weights, metrics_collections, updates_collections, name)
 
 
 def mean_squared_error(
     labels: Any,
     predictions: Any,
     weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
     name: str = "mean_squared_error",
-    **ignored: Any,
 ) -> tuple[Tensor, Any]:
     """The mean of squared differences, and the operation that adds a batch's."""
-    return mean(ops.squared_difference(predictions, labels), weights, name=name)
+    squares = ops.squared_difference(predictions, labels)
+    return mean(squares, weights, metrics_collections, updates_collections, name)
 
 
 __all__ = ["accuracy", "mean", "mean_squared_error"]

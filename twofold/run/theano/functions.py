@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as replace_field
 from typing import Any
 
-from ...static.function import Function
+from ...static.function import Function, In
 from ...static.symbol import replace
 from ...tensor import Tensor
 
@@ -32,7 +33,13 @@ def function(
     name: str | None = None, rebuild_strict: bool = True, allow_input_downcast: Any = None,
     profile: Any = None, on_unused_input: str | None = None,
 ) -> TheanoFunction:  # fmt: skip
-    """Compile outputs and updates; see `twofold.function`."""
+    """Compile outputs and updates; see `twofold.function`. NotImplementedError for
+    `no_default_updates`: random numbers are new ones at each call."""
+    if no_default_updates:
+        raise NotImplementedError("[function] no_default_updates is not supported")
+    if allow_input_downcast:
+        taken = [i if isinstance(i, In) else In(i) for i in inputs]
+        inputs = [replace_field(i, allow_downcast=True) for i in taken]
     return TheanoFunction(
         Function(inputs, outputs, updates, givens, on_unused_input or "raise", name)
     )

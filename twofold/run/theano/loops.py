@@ -30,7 +30,7 @@ def scan(
 
     `fn` is given the sequences' items, the last values of outputs that have an initial value, and
     `non_sequences`. NotImplementedError for taps other than the usual ones, for a truncated
-    gradient, and for a condition to end (`until`).
+    gradient, and for updates of variables by `fn`. There is no condition to end (`until`).
     """
     rows = [_plain(s, "input", (0, None)) for s in _listed(sequences)]
     initial = [_start(_plain(o, "initial", (-1, None))) for o in _listed(outputs_info)]
@@ -45,7 +45,9 @@ def scan(
         made = fn(*inputs, *others)
         form.append(made)
         if isinstance(made, tuple) and len(made) == 2 and isinstance(made[1], dict):
-            made = made[0]  # what is drawn at random keeps its own place
+            if made[1]:  # what is drawn at random keeps its own place, and gives none
+                raise NotImplementedError("[scan] updates of variables are not supported")
+            made = made[0]
         return _listed(made)
 
     body = Body(step, [*items, *carried], "scan")
@@ -109,6 +111,8 @@ def _run(
     if rows:
         shortest = min(len(r) for r in rows)
         steps = shortest if steps is None else steps
+        if steps > shortest:
+            raise ValueError(f"[scan] {steps} steps are asked of sequences of {shortest} items")
     if steps is None:
         raise ValueError("[scan] without sequences the number of steps must be given; try n_steps=")
     xs = [r[:steps] for r in rows] or [arange(steps)]

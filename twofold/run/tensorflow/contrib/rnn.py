@@ -29,7 +29,6 @@ class _Cell:
         activation: Any = None,
         reuse: Any = None,
         name: str | None = None,
-        **ignored: Any,
     ) -> None:
         self.units, self.activation, self._reuse = num_units, activation or nn.tanh, reuse
         self._name = name or self.title
@@ -76,13 +75,16 @@ class BasicRNNCell(_Cell):
 
 
 class BasicLSTMCell(_Cell):
-    """An LSTM whose forget gate begins open by `forget_bias`."""
+    """An LSTM whose forget gate begins open by `forget_bias`. NotImplementedError for a state that
+    is no tuple."""
 
     title = "basic_lstm_cell"
 
     def __init__(
         self, num_units: int, forget_bias: float = 1.0, state_is_tuple: bool = True, **options: Any
     ) -> None:
+        if not state_is_tuple:
+            raise NotImplementedError(f"[{self.title}] state_is_tuple=False is not supported")
         super().__init__(num_units, **options)
         self.forget_bias = forget_bias
 
@@ -106,7 +108,10 @@ class BasicLSTMCell(_Cell):
         return out, LSTMStateTuple(new, out)
 
 
-LSTMCell = BasicLSTMCell
+class LSTMCell(BasicLSTMCell):
+    """The same by its other name, which its variables have; it has no peepholes or projections."""
+
+    title = "lstm_cell"
 
 
 class GRUCell(_Cell):

@@ -341,6 +341,7 @@ def take(a: Any, indices: Any, axis: int | None = None) -> Any:
     a, i = _tensor(a), _tensor(indices)
     if axis is None:
         return tf["take"](a, i)
+    axis = axis % a.dim()
     return tf["index_select"](a, axis, i.reshape(-1)).reshape(
         [*a.shape[:axis], *i.shape, *a.shape[axis + 1 :]]
     )
@@ -455,7 +456,9 @@ def grad(
     known_grads: Any = None, **ignored: Any,
 ) -> Any:  # fmt: skip
     """The gradient of a number for variables: one for one, a list for a list. ValueError where the
-    cost does not depend on one of them."""
+    cost does not depend on one of them; NotImplementedError for gradients that are given."""
+    if consider_constant or known_grads:
+        raise NotImplementedError("[grad] consider_constant and known_grads are not supported")
     return _grad(cost, wrt, disconnected_inputs, Variable)
 
 

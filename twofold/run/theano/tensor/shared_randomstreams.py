@@ -84,7 +84,9 @@ class RandomStreams:
         return Variable(_binomial, (self._generator(), size, n, chance, _kind(dtype)))
 
     def permutation(self, size: Any = None, n: int = 1, **ignored: Any) -> Variable:
-        """The numbers below n in a random order."""
+        """The numbers below n in a random order. NotImplementedError for several of them."""
+        if size is not None and size != ():
+            raise NotImplementedError(f"[permutation] only one is drawn; got size={size}")
         return Variable(_permutation, (self._generator(), size, n))
 
     def updates(self) -> list[tuple[Any, Any]]:
