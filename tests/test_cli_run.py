@@ -15,7 +15,7 @@ def test_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Inputs by order and by name; outputs kept."""
     path = tmp_path / "program"
     example = {"x": tf.zeros(2, 3), "y": tf.zeros(3)}
-    tf.save_program(lambda x, y: {"sum": x + y, "rows": (x.sum(1), x)}, path, example)
+    tf.save_program(_several, path, example)
     np.save(tmp_path / "x.npy", np.ones((2, 3), np.float32))
     np.save(tmp_path / "y.npy", np.arange(3, dtype=np.float32))
     given = [f"--input={tmp_path}/x.npy", f"--input=y={tmp_path}/y.npy"]
@@ -24,6 +24,11 @@ def test_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "input      x: float32[2, 3]" in shown and "rows.0: float32[2] = [3., 3.]" in shown
     kept = np.load(tmp_path / "out.npz")
     assert kept["sum"].tolist() == [[1, 2, 3]] * 2 and kept["rows.1"].shape == (2, 3)
+    assert kept["output.0"].shape == (3,) and kept["0"].shape == (2, 3)
+
+
+def _several(x: tf.Tensor, y: tf.Tensor) -> dict[str, object]:
+    return {"sum": x + y, "rows": (x.sum(1), x), "0": x * 2, "output": (y * 2,)}
 
 
 def test_an_onnx_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

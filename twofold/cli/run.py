@@ -67,14 +67,14 @@ def _arrays(given: list[str], names: list[str]) -> dict[str, np.ndarray]:
     return found
 
 
-def _named(result: Any, prefix: str = "output") -> Iterator[tuple[str, np.ndarray]]:
+def _named(result: Any, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
     """The tensors of a program's result, with names."""
     if isinstance(result, Tensor):
-        yield prefix, result.numpy()
+        yield prefix or "output", result.numpy()
         return
     pairs = result.items() if isinstance(result, dict) else enumerate(result)
     for key, value in pairs:
-        yield from _named(value, f"{prefix}.{key}" if prefix != "output" else str(key))
+        yield from _named(value, f"{prefix}.{key}" if prefix else str(key))
 
 
 def run(options: argparse.Namespace) -> int:
