@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import twofold as tf
 from twofold.capture import NotCaptured
+from twofold.control.decide import reasons, recording_decisions
 
 pytestmark = pytest.mark.native
 
@@ -436,3 +438,177 @@ def test_tensors_of_other_scopes_changed_in_place() -> None:
     for k in range(1, 6):
         assert step(tf.ones(2), True).tolist() == [1.0, 1.0]
         assert total.tolist() == [float(k)] * 2 and rows.tolist() == [1.0, 0.0, 0.0]
+
+
+def _bound_on_one_way(x: Any) -> Any:
+    if x.sum() > 0:
+        y = x * 2
+    return y if x.sum() > 0 else x
+
+
+def _bound_in_a_loop(x: Any) -> Any:
+    while x.sum() < 9:
+        last = x
+        x = x + 1
+    return x, last
+
+
+def _unbound_is_python_s_error(x: Any) -> Any:
+    if x.sum() > 0:
+        y = 1
+    try:
+        return x * y
+    except UnboundLocalError:
+        return x * 9
+
+
+def _read_by_a_function_within(x: Any) -> Any:
+    k, r = x, x
+
+    def get() -> Any:
+        return k
+
+    if x.sum() > 0:
+        k = x * 5
+        r = get()
+    return r
+
+
+def _bound_by_a_function_within(x: Any) -> Any:
+    a = x
+
+    def bind() -> Any:
+        nonlocal a
+        a = a + 1
+        return a
+
+    if x.sum() > 0:
+        a = a * 2
+        bind()
+    return a
+
+
+def _functions_made_in_a_loop(x: Any) -> Any:
+    made = []
+    for i in range(3):
+        if x.sum() > i:
+            made.append(lambda v, i=i: v * i)
+        else:
+            made.append(lambda v: v + i)  # noqa: B023  # which sees the last i
+    return sum(f(x) for f in made)
+
+
+def _other_name_of_what_is_changed(x: Any) -> Any:
+    y = x.clone()
+    other = y
+    if x.sum() > 0:
+        y += 2
+        z = other * 3
+    else:
+        z = other
+    return y, z
+
+
+def _other_name_given_back(x: Any) -> Any:
+    y = x.clone()
+    other = y
+    if x.sum() > 0:
+        y += 2
+        z = other
+    else:
+        z = x
+    return y, z
+
+
+def _dict_changed(x: Any) -> Any:
+    held = {"a": x}
+    if x.sum() > 0:
+        held["a"] = x * 2
+    return held["a"]
+
+
+def _list_changed(x: Any) -> Any:
+    held = [x]
+    other = held
+    if x.sum() > 0:
+        held += [x]
+    return x * len(other)
+
+
+def _set_item(held: Any, x: Any) -> Any:
+    held["a"] = x
+    return x
+
+
+def _dict_changed_by_a_function(x: Any) -> Any:
+    held = {"a": x}
+    y = x
+    if x.sum() > 0:
+        y = _set_item(held, x * 2)
+    return held["a"] + y
+
+
+def _first_that_is_true(x: Any) -> Any:
+    return x[0] or x[1], (x[0] > 0 and x[1]), (x[1] > 0 or None) is None
+
+
+def _bound_by_match(x: Any) -> Any:
+    k, a = 3, 0
+    if x.sum() > 0:
+        match k:
+            case a:
+                pass
+    return x * a
+
+
+def _bound_in_a_comprehension(x: Any) -> Any:
+    last = 0
+    if x.sum() > 0:
+        y = sum([(last := k) for k in (1, 2)])
+    else:
+        y = 5
+    return x * (y + last)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        _bound_on_one_way, _bound_in_a_loop, _unbound_is_python_s_error,
+        _read_by_a_function_within, _bound_by_a_function_within, _functions_made_in_a_loop,
+        _other_name_of_what_is_changed, _other_name_given_back, _dict_changed, _list_changed,
+        _dict_changed_by_a_function, _first_that_is_true, _bound_by_match,
+        _bound_in_a_comprehension,
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::twofold.capture.NotCaptured")
+def test_what_is_no_graph_is_python_s(function: Any) -> None:
+    captured = tf.compile(function)
+    for numbers in ([1.0, 2], [-1.0, 2], [3.0, 1], [-1.0, -2], [0.0, 2], [-1.0, -2], [2.0, 2]):
+        expected, got = function(tf.tensor(numbers)), captured(tf.tensor(numbers))
+        for a, b in zip(*[r if isinstance(r, tuple) else (r,) for r in (expected, got)]):
+            assert isinstance(b, (tf.Tensor, bool)) and type(a) is type(b)
+            np.testing.assert_array_equal(a, b)
+
+
+class _Private:
+    def __call__(self, x: Any) -> Any:
+        if x.sum() > 0:
+            return self.__own(x)
+        return x - 1
+
+    def __own(self, x: Any) -> Any:
+        return x * 2 if x[0] > 0 else x
+
+
+def test_private_names_of_a_class() -> None:
+    check(_Private(), *rows(1, -2, -9, 4))
+
+
+def test_threads_record_decisions_apart() -> None:
+    found = []
+    with recording_decisions():
+        thread = threading.Thread(target=lambda: found.append(reasons.on))
+        thread.start()
+        thread.join()
+        assert reasons.on
+    assert found == [False]

@@ -12,6 +12,7 @@ whoever records then explains; `reasons` has what stood against it.
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -21,16 +22,17 @@ from .. import dtypes
 from ..functions._registry import functions
 from ..functions.branch import one
 from ..functions.random import no_random
-from ..graph.node import Node
+from ..graph.node import Node, postorder
 from ..ops import branch as br
 from ..ops import elementwise as ew
 from ..ops import movement as mv
 from ..ops import while_loop as wh
-from ..ops.body import trace
+from ..ops.body import recording, trace
 from ..tensor import Tensor, wrap
 
-Site = tuple[str, int, Sequence[str], Sequence[str], str]
-"""File, line, names assigned, those of them changed in place alone, what bars recording."""
+Site = tuple[str, int, Sequence[str], Sequence[str], str, Sequence[str], Sequence[str]]
+"""File, line, names assigned, those of them changed in place alone, what bars recording, and those
+names that are read elsewhere, too, and those of which elements are set, or that are augmented."""
 
 
 class NotRewritable(Exception):
@@ -44,17 +46,22 @@ class CannotRecord(RuntimeError):
 class Undefined:
     """What a name holds that is not bound."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
 
-    def __getattr__(self, attribute: str) -> Any:
-        raise UnboundLocalError(
-            f"{self.name} is not bound on every way that leads here; try giving it a value before "
-            "the if or the loop"
-        )
+_UNDEFINED = Undefined()
 
 
-class _Reasons:
+def is_unbound(held: Any) -> bool:
+    """Whether a name that holds this is not bound."""
+    return held is _UNDEFINED
+
+
+def _once_bound(name: str, site: Site) -> CannotRecord:
+    return CannotRecord(
+        f"{name} may not be bound after line {site[1]}; try giving it a value before that"
+    )
+
+
+class _Reasons(threading.local):
     """What stood against recording decisions, by file and line, and whether any are recorded."""
 
     def __init__(self) -> None:
@@ -93,17 +100,24 @@ def effect(what: str) -> None:
         raise CannotRecord(what)
 
 
+def changes(held: Any, what: str) -> None:
+    """CannotRecord where a statement within a recorded branch or loop changes what it was given,
+    unless that is a tensor."""
+    if not isinstance(held, _VALUES):
+        effect(what)
+
+
 def _is_open(value: Any) -> bool:
     """Whether a decision by this value is to be recorded."""
     return isinstance(value, Tensor) and reasons.on
 
 
-def value(read: Callable[[], Any], name: str) -> Any:
+def value(read: Callable[[], Any]) -> Any:
     """What a name holds, or that it holds nothing."""
     try:
         return read()
     except NameError:
-        return Undefined(name)
+        return _UNDEFINED
 
 
 def called(function: Any) -> Any:
@@ -121,28 +135,53 @@ def not_(x: Any) -> Any:
 
 
 def all_of(*parts: Callable[[], Any]) -> Any:
-    """`a and b and ...`."""
-    return _joined(parts, "logical_and", bool)
+    """`a and b and ...`, of which only the truth is asked for."""
+    return _joined(parts, "logical_and", bool, False)
 
 
 def any_of(*parts: Callable[[], Any]) -> Any:
-    """`a or b or ...`."""
-    return _joined(parts, "logical_or", lambda x: not x)
+    """`a or b or ...`, of which only the truth is asked for."""
+    return _joined(parts, "logical_or", operator.not_, False)
 
 
-def _joined(parts: Sequence[Callable[[], Any]], name: str, goes_on: Callable[[Any], bool]) -> Any:
+def last_of(*parts: Callable[[], Any]) -> Any:
+    """`a and b and ...`: the first that is false, or the last."""
+    return _joined(parts, "logical_and", bool, True)
+
+
+def first_of(*parts: Callable[[], Any]) -> Any:
+    """`a or b or ...`: the first that is true, or the last."""
+    return _joined(parts, "logical_or", operator.not_, True)
+
+
+def _joined(
+    parts: Sequence[Callable[[], Any]], name: str, goes_on: Callable[[Any], bool], exact: bool
+) -> Any:
+    """Truth values are joined in the graph, and other values where just their truth is asked for;
+    for one of other values (`exact`), Python decides."""
     found: Any = None
     for k, part in enumerate(parts):
         x = part()
         if found is not None:
-            x = functions[name](
-                found, x if isinstance(x, Tensor) else wrap(ew.constant(bool(x), dtypes.bool_))
-            )
-        if _is_open(x):
+            if exact and not _is_truth(x, found.shape):
+                if not goes_on(found):
+                    return found
+            else:
+                x = functions[name](
+                    found, x if isinstance(x, Tensor) else wrap(ew.constant(bool(x), dtypes.bool_))
+                )
+            found = None
+        if _is_open(x) and (not exact or x.dtype is dtypes.bool_):
             found = x
         elif k + 1 == len(parts) or not goes_on(x):
             return x
     return found
+
+
+def _is_truth(x: Any, shape: Sequence[int]) -> bool:
+    if isinstance(x, Tensor):
+        return x.dtype is dtypes.bool_ and tuple(x.shape) == tuple(shape)
+    return isinstance(x, bool)
 
 
 COMPARISONS = {
@@ -174,7 +213,7 @@ def branch(
     *reads: Callable[[], Any],
 ) -> tuple:  # fmt: skip
     """What the names of `site` hold after `if test: then else: other`."""
-    values = [value(read, name) for read, name in zip(reads, site[2])]
+    values = [value(read) for read in reads]
     if _is_open(test):
         try:
             return _put_back(site, values, _recorded(test, (then, other), site, values))
@@ -188,9 +227,9 @@ def branch_returning(
     *reads: Callable[[], Any],
 ) -> Any:  # fmt: skip
     """What a function returns after `if test: then else: other`, both of which return."""
-    values = [value(read, name) for read, name in zip(reads, site[2])]
+    values = [value(read) for read in reads]
     if _is_open(test):
-        own = (*site[:2], ("the result",), (), site[4])
+        own = (*site[:2], ("the result",), (), site[4], (), site[6])
         pair = [lambda *v, f=f: (f(*v),) for f in (then, other)]
         try:
             if site[3]:
@@ -205,11 +244,25 @@ def _note(site: Site, error: Exception) -> None:
     reasons.found.setdefault((site[0], site[1]), str(error) or type(error).__name__)
 
 
+def _require_values(site: Site, values: Sequence[Any]) -> None:
+    """CannotRecord where an object that Python knows would be changed by recording."""
+    if site[4]:
+        raise CannotRecord(site[4])
+    for name, held in zip(site[2], values):
+        if name in site[6] and not isinstance(held, _VALUES):
+            raise CannotRecord(
+                f"{name}, of type {type(held).__name__}, is changed by what line {site[1]} decides"
+            )
+
+
 class _Inside:
     """Stand-ins for the tensors among `values`, one for each object, within a body."""
 
     def __init__(self, values: Sequence[Any]) -> None:
         self.outer = list({id(v): v for v in values if isinstance(v, Tensor)}.values())
+
+        self.written: set[int] = set()
+        self.given_back: set[int] = set()
 
     def given(self, values: Sequence[Any], nodes: Sequence[Node]) -> list[Any]:
         """`values` with new tensors of `nodes` for the outer ones."""
@@ -225,7 +278,22 @@ class _Inside:
         for place, inner, version in zip(storages, self.inner, self.versions):
             if storages.count(place) > 1 and inner._storage.version != version:
                 raise CannotRecord("two names hold one tensor that is written to; try clone()")
+        nodes = {id(x._storage): id(x._storage.node) for x in self.outer}
+        changed = [inner._storage.version != v for inner, v in zip(self.inner, self.versions)]
+        self.written |= {nodes[place] for place, c in zip(storages, changed) if c}
+        own = [id(x._storage) for x in found if isinstance(x, Tensor)]
+        self.given_back |= {nodes[place] for place in own if place in nodes}
         return [self._result(x) for x in found]
+
+    def require_apart(self, outputs: Sequence[Node]) -> None:
+        """CannotRecord where the body reads a tensor that it writes to under another name, which
+        would not show what was written."""
+        if not self.written:
+            return
+        own = [n for n in postorder(outputs) if n.serial > recording.since]
+        read = {id(x) for n in own for x in n.inputs} | self.given_back
+        if read & self.written:
+            raise CannotRecord("a tensor that is written to has another name; try clone()")
 
     def _result(self, x: Any) -> Any:
         """A result of the body, with the outer tensor for a stand-in that nothing was written
@@ -240,8 +308,7 @@ def _recorded(
     test: Tensor, functions_: Sequence[Callable[..., tuple]], site: Site, values: Sequence[Any]
 ) -> list[Any]:
     """What the names hold after a branch of the graph."""
-    if site[4]:
-        raise CannotRecord(site[4])
+    _require_values(site, values)
     inside = _Inside(values)
     kinds: list[Any] = []
 
@@ -254,6 +321,7 @@ def _recorded(
         outputs: list[list[Node]] = [[], []]
         for name, a, b in zip(site[2], *results):
             kinds.append(_paired(name, a, b, site, outputs))
+        inside.require_apart([*outputs[0], *outputs[1]])
         return [*outputs[0], *outputs[1]]
 
     nodes = [x._node() for x in inside.outer]
@@ -274,9 +342,10 @@ def _paired(name: str, a: Any, b: Any, site: Site, outputs: list[list[Node]]) ->
         return _Several(dict, parts, list(a))
     if a is b or (type(a) is type(b) and isinstance(a, _PLAIN) and a == b):
         return a
-    for x in (a, b):
-        if isinstance(x, Undefined):
-            return x
+    if a is _UNDEFINED or b is _UNDEFINED:
+        if name in site[5]:
+            raise _once_bound(name, site)
+        return _UNDEFINED
     if not all(isinstance(x, (Tensor, bool, int, float)) for x in (a, b)):
         raise CannotRecord(
             f"{name} holds {type(a).__name__} or {type(b).__name__} after line {site[1]}"
@@ -293,6 +362,9 @@ def _paired(name: str, a: Any, b: Any, site: Site, outputs: list[list[Node]]) ->
 
 
 _PLAIN = (bool, int, float, str, type(None))
+
+_VALUES = (Tensor, *_PLAIN, complex, bytes, tuple, Undefined)
+"""Types that Python does not change in place, and tensors, for which stand-ins are changed."""
 
 
 class _Several:
@@ -386,7 +458,7 @@ def loop(
     *reads: Callable[[], Any],
 ) -> tuple:  # fmt: skip
     """What the names of `site` hold after `while go: step`."""
-    values = tuple([value(read, name) for read, name in zip(reads, site[2])])
+    values = tuple([value(read) for read in reads])
     failed = False
     while True:
         test = go(*values)
@@ -424,8 +496,7 @@ class _Loop:
         self, go: Callable[..., Any], step: Callable[..., tuple], site: Site,
         values: Sequence[Any], maximum: int | None,
     ) -> None:  # fmt: skip
-        if site[4]:
-            raise CannotRecord(site[4])
+        _require_values(site, values)
         self.go, self.step, self.site = go, step, site
         self.maximum = maximum
         self.values = _distinct(values)
@@ -482,7 +553,9 @@ class _Loop:
         """Carry the value of name i, unless a round leaves it as it is."""
         name, line = self.site[2][i], self.site[1]
         same = old is new or (type(old) is type(new) and isinstance(old, _PLAIN) and old == new)
-        if same or isinstance(old, Undefined):
+        if not same and old is _UNDEFINED and name in self.site[5]:
+            raise _once_bound(name, self.site)
+        if same or old is _UNDEFINED:
             return
         if isinstance(old, Tensor) and isinstance(new, (Tensor, bool, int, float)):
             self.starts[i] = old._node()
@@ -524,4 +597,6 @@ class _Loop:
             found[i] = y
         if len(found) < len(self.starts):
             return []  # more is carried than was known, so this is done again
-        return [one("while", test, dtypes.bool_), *[found[i] for i in self.starts]]
+        outputs = [one("while", test, dtypes.bool_), *[found[i] for i in self.starts]]
+        self.inside.require_apart(outputs)
+        return outputs

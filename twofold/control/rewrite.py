@@ -20,6 +20,7 @@ import sysconfig
 import textwrap
 import types
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -149,10 +150,26 @@ def _rewritten_code(function: types.FunctionType) -> types.CodeType:
     Statements(code.co_filename).rewrite(definition)
     free = [*code.co_freevars, HELPER]
     factory = define("factory", free, [definition, ast.Return(load(definition.name))])
-    module = ast.Module([factory], [])
+    module = ast.Module([_in_class(function, factory)], [])
     ast.fix_missing_locations(module)
-    outer = compile(module, code.co_filename, "exec").co_consts[0]
-    return next(
-        c for c in outer.co_consts
-        if isinstance(c, types.CodeType) and c.co_name == definition.name
-    )  # fmt: skip
+    outer = _code_of(compile(module, code.co_filename, "exec"), "factory")
+    return _code_of(outer, definition.name)
+
+
+def _in_class(function: types.FunctionType, definition: ast.stmt) -> ast.stmt:
+    """The definition within a class of the name of the one around the function, of which Python
+    makes names such as `__x`."""
+    parts = function.__qualname__.split(".")
+    classes = [a for a, b in pairwise(parts) if "<locals>" not in (a, b)]
+    if not classes:
+        return definition
+    made = ast.ClassDef(classes[-1], [], [], [definition], [])
+    made.type_params = []  # type: ignore[attr-defined]  # which Python 3.12 asks for
+    return made
+
+
+def _code_of(code: types.CodeType, name: str) -> types.CodeType:
+    """The code of a function of a name that is defined within."""
+    found = [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    own = next((c for c in found if c.co_name == name), None)
+    return own if own is not None else _code_of(found[0], name)

@@ -11,6 +11,7 @@ from .decide import NotRewritable
 from .syntax import (
     Assigned,
     Expressions,
+    as_test,
     ask,
     constant,
     define,
@@ -21,7 +22,9 @@ from .syntax import (
     load,
     own_nodes,
     place,
+    reads,
     set_flag,
+    shared_names,
     without_returns,
 )
 
@@ -37,6 +40,9 @@ class Statements:
         self.count = 0
         self.declared: set[str] = set()
         self.made: set[str] = set()
+        self.given: set[str] = set()
+        self.shared: set[str] = set()
+        self.reads: dict[str, set[int]] = {}
 
     def rewrite(self, definition: ast.FunctionDef) -> None:
         """In place."""
@@ -47,9 +53,21 @@ class Statements:
                 raise NotRewritable("generators and coroutines are not rewritten")
             elif isinstance(node, ast.Assign) and isinstance(node.value, (ast.List, ast.Dict)):
                 self.made.update(t.id for t in node.targets if isinstance(t, ast.Name))
+        self.shared = shared_names(definition.body)
+        for k, name in enumerate(reads(definition.body)):
+            name.origin = k  # type: ignore[attr-defined]  # which copies keep
+            self.reads.setdefault(name.id, set()).add(k)
         own = {a.arg for a in ast.walk(definition.args) if isinstance(a, ast.arg)}
+        self.given = set(own)
         names = [n for n in own_nodes(definition.body) if isinstance(n, ast.Name)]
         own |= {n.id for n in names if isinstance(n.ctx, ast.Store)} - self.declared
+        for node in own_nodes(definition.body):
+            if isinstance(node, ast.Assign) and isinstance(
+                node.value, (ast.Name, ast.Attribute, ast.Subscript)
+            ):
+                self.given.update(t.id for t in node.targets if isinstance(t, ast.Name))
+            elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
+                self.given.add(node.target.id)
         for name in names:
             name.outer = name.id not in own  # type: ignore[attr-defined]
         body = self._ended(definition.body)
@@ -108,7 +126,12 @@ class Statements:
         call = node.value if isinstance(node, ast.Expr) else None
         method = call.func if isinstance(call, ast.Call) else None
         at = method.value if isinstance(method, ast.Attribute) else None
-        if not what or (isinstance(at, ast.Name) and at.id in self.made):
+        if not what:
+            return [
+                ast.Expr(ask("changes", load(n), constant(f"{n} is changed in line {node.lineno}")))
+                for n in assigned.touched if n in self.given
+            ]  # fmt: skip
+        if isinstance(at, ast.Name) and at.id in self.made:
             return []
         return [ast.Expr(ask("effect", constant(what)))]
 
@@ -134,19 +157,30 @@ class Statements:
         return value
 
     def _stays(self, statements: Sequence[ast.stmt], assigned: Assigned) -> bool:
-        """Whether statements cannot become functions: they leave a loop, or bind names of another
-        scope."""
+        """Whether statements cannot become functions: they leave a loop, or bind names that another
+        scope has, too."""
         return (
             jumps_out(statements)
-            or bool(self.declared & set(assigned.names))
+            or bool((self.declared | self.shared) & set(assigned.names))
             or has(statements, ast.Delete, ast.Import, ast.ImportFrom)
             or any(isinstance(n, ast.Name) and n.id == "super" for n in own_nodes(statements))
         )
 
-    def _site(self, node: ast.AST, assigned: Assigned) -> ast.expr:
-        """(file, line, names, names changed in place, what stands against recording it)."""
+    def _shares(self, statements: Sequence[ast.stmt]) -> bool:
+        """Whether statements bind a name that another scope has, too."""
+        return bool(self.shared & set(Assigned(statements).names))
+
+    def _site(
+        self, node: ast.AST, assigned: Assigned, statements: Sequence[ast.AST]
+    ) -> ast.expr:  # fmt: skip
+        """See `decide.Site`."""
         line = node.lineno  # type: ignore[attr-defined]
-        site = (self.file, line, tuple(assigned.names), tuple(assigned.changed), assigned.effect)
+        inside = {getattr(name, "origin", -1) for name in reads(statements)}
+        kept = tuple(name for name in assigned.names if self.reads.get(name, set()) - inside)
+        site = (
+            self.file, line, tuple(assigned.names), tuple(assigned.changed), assigned.effect, kept,
+            tuple(assigned.touched),
+        )  # fmt: skip
         return constant(site)
 
     def _values(self, names: Sequence[str]) -> list[ast.expr]:
@@ -154,18 +188,26 @@ class Statements:
 
     def _results(self, names: Sequence[str]) -> ast.stmt:
         """`return (a, b)`, of which some may not be bound."""
-        parts: list[ast.expr] = [ask("value", lambda_(load(n)), ast.Constant(n)) for n in names]
+        parts: list[ast.expr] = [ask("value", lambda_(load(n))) for n in names]
         return ast.Return(ast.Tuple(parts, ast.Load()))
 
-    def _bind(self, names: Sequence[str], call: ast.expr) -> ast.stmt:
+    def _bind(self, names: Sequence[str], call: ast.expr) -> list[ast.stmt]:
         """`(a, b) = call`."""
         if not names:
-            return ast.Expr(call)
+            return [ast.Expr(call)]
         targets: list[ast.expr] = [ast.Name(n, ast.Store()) for n in names]
-        return ast.Assign([ast.Tuple(targets, ast.Store())], call)
+        bound: list[ast.stmt] = [ast.Assign([ast.Tuple(targets, ast.Store())], call)]
+        return bound + self._unbind(names)
+
+    def _unbind(self, names: Sequence[str]) -> list[ast.stmt]:
+        """Delete the names that hold nothing, so that reading one is Python's error."""
+        return [
+            ast.If(ask("is_unbound", load(n)), [ast.Delete([ast.Name(n, ast.Del())])], [])
+            for n in names
+        ]
 
     def _if(self, node: ast.If) -> list[ast.stmt]:
-        test = Expressions(self.file).visit(node.test)
+        test = Expressions(self.file).visit(as_test(node.test))
         returns = getattr(node, "returns", False)
         branches = [node.body, node.orelse]
         assigned = Assigned([*without_returns(node.body), *without_returns(node.orelse)])
@@ -177,22 +219,21 @@ class Statements:
             return [node]
         made: list[ast.stmt] = []
         names = assigned.names
+        site = self._site(node, assigned, [*node.body, *node.orelse])
         functions: list[ast.expr] = []
         for part, kind in zip(branches, ("then", "else")):
             name = self._new(kind)
-            body = self._block(part)
+            body = [*self._unbind(names), *self._block(part)]
             if not returns:
                 body.append(self._results(names))
             made.append(define(name, names, body))
             functions.append(load(name))
-        site = self._site(node, assigned)
         kind = "branch_returning" if returns else "branch"
         call = ask(kind, test, *functions, site, *self._values(names))
-        made.append(ast.Return(call) if returns else self._bind(names, call))
-        return made
+        return [*made, *([ast.Return(call)] if returns else self._bind(names, call))]
 
     def _while(self, node: ast.While) -> list[ast.stmt]:
-        if node.orelse or has(node.body, ast.Return):
+        if node.orelse or has(node.body, ast.Return) or self._shares(node.body):
             self._inside(node)
             return [node]
         return self._loop(node, node.test, node.body, [])
@@ -206,7 +247,7 @@ class Statements:
             and not any(isinstance(a, ast.Starred) for a in call.args)
         )  # fmt: skip
         simple = isinstance(node.target, ast.Name) and not node.orelse
-        if not is_range or not simple or has(node.body, ast.Return):
+        if not is_range or not simple or has(node.body, ast.Return) or self._shares([node]):
             self._inside(node)
             return [node]
         assert isinstance(call, ast.Call) and isinstance(node.target, ast.Name)
@@ -240,16 +281,17 @@ class Statements:
         if self._stays(body, assigned):
             raise NotRewritable(f"the loop in line {node.lineno} cannot be a function")
         names = assigned.names
+        site = self._site(node, assigned, body)
         go, step = self._new("go"), self._new("step")
-        condition = Expressions(self.file).visit(test)
-        inner = [*self._block(body), self._results(names)]
+        condition = Expressions(self.file).visit(as_test(test))
+        inner = [*self._unbind(names), *self._block(body), self._results(names)]
         call = ask(
-            "loop", load(go), load(step), self._site(node, assigned),
+            "loop", load(go), load(step), site,
             load(spans[0]) if spans else ast.Constant(None), *self._values(names),
         )  # fmt: skip
         return [
             *before,
-            define(go, names, [ast.Return(condition)]),
+            define(go, names, [*self._unbind(names), ast.Return(condition)]),
             define(step, names, inner),
-            self._bind(names, call),
+            *self._bind(names, call),
         ]

@@ -71,6 +71,36 @@ def has(statements: Sequence[ast.AST], *kinds: type[ast.AST]) -> bool:
     return any(isinstance(n, kinds) for n in own_nodes(statements))
 
 
+def reads(statements: Sequence[ast.AST]) -> Iterator[ast.Name]:
+    """Where names are read, in scopes within, too."""
+    for node in (n for s in statements for n in ast.walk(s)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield node
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            yield node.target
+
+
+def shared_names(statements: Sequence[ast.AST]) -> set[str]:
+    """Names of functions within that are not their own: these see what a name holds later, and may
+    bind it. A generator that is passed to a call is run there."""
+    found: set[str] = set()
+    called = {
+        id(a) for s in statements for n in ast.walk(s) if isinstance(n, ast.Call) for a in n.args
+    }
+    for node in (n for s in statements for n in ast.walk(s)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            body = node.body if isinstance(node.body, list) else [node.body]
+            own = {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
+            inside = [n for s in body for n in ast.walk(s)]
+            nonlocals = {x for n in inside if isinstance(n, ast.Nonlocal) for x in n.names}
+            names = [n for n in inside if isinstance(n, ast.Name)]
+            own |= {n.id for n in names if isinstance(n.ctx, ast.Store)} - nonlocals
+            found |= ({n.id for n in names} - own) | nonlocals
+        elif isinstance(node, ast.GeneratorExp) and id(node) not in called:
+            found |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    return found
+
+
 def jumps_out(statements: Sequence[ast.AST]) -> bool:
     """Whether a `break` or `continue` belongs to a loop around the statements."""
     stack = list(statements)
@@ -98,8 +128,10 @@ class Assigned:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 if id(node) not in targets:
                     bound[node.id] = None
-            elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            elif isinstance(node, _NAMED) and node.name:
                 bound[node.name] = None
+            elif isinstance(node, ast.MatchMapping) and node.rest:
+                bound[node.rest] = None
             elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
                 changed[node.target.id] = None
             elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
@@ -115,6 +147,7 @@ class Assigned:
                 self._effect(node, f"{type(node).__name__.lower()} has an effect")
         self.names = sorted({*bound, *changed})
         self.changed = sorted(set(changed) - set(bound))
+        self.touched = sorted(changed)
 
     def _expression(self, node: ast.Expr, changed: dict[str, None]) -> None:
         value = node.value
@@ -140,6 +173,8 @@ def _is_local(node: ast.AST) -> bool:
     """Whether this is a name of the function's own; one of another scope cannot be bound anew."""
     return isinstance(node, ast.Name) and not getattr(node, "outer", False)
 
+
+_NAMED = (ast.FunctionDef, ast.ClassDef, ast.MatchAs, ast.MatchStar)
 
 _EFFECTS = (
     ast.Raise, ast.Assert, ast.Delete, ast.With, ast.Try, ast.Import, ast.ImportFrom, ast.Return,
@@ -190,27 +225,52 @@ def placed(made: ast.expr, at: ast.expr) -> ast.expr:
     return made
 
 
+def as_test(node: ast.expr) -> ast.expr:
+    """`node`, of which nothing but its truth is asked for."""
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, ast.BoolOp):
+            part.is_test = True  # type: ignore[attr-defined]
+            stack += part.values
+        elif isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.Not):
+            stack.append(part.operand)
+    return node
+
+
 class Expressions(ast.NodeTransformer):
     """`and`, `or`, `not`, chains of comparisons, `a if c else b` and calls, as calls."""
 
     def __init__(self, file: str) -> None:
         self.file = file
 
+    def _later(self, value: ast.expr) -> ast.Lambda:
+        """An expression that is evaluated where it is asked for."""
+        if any(isinstance(n, ast.Name) and n.id == "super" for n in ast.walk(value)):
+            raise NotRewritable(f"line {value.lineno} asks for super() in part of an expression")
+        return lambda_(value)
+
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         self.generic_visit(node)
-        name = "all_of" if isinstance(node.op, ast.And) else "any_of"
-        return placed(ask(name, *map(lambda_, node.values)), node)
+        names = ("all_of", "any_of") if hasattr(node, "is_test") else ("last_of", "first_of")
+        name = names[isinstance(node.op, ast.Or)]
+        return placed(ask(name, *map(self._later, node.values)), node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        if isinstance(node.op, ast.Not):
+            as_test(node)
         self.generic_visit(node)
         if isinstance(node.op, ast.Not):
             return placed(ask("not_", node.operand), node)
         return node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        as_test(node.test)
         self.generic_visit(node)
-        site = constant((self.file, node.lineno, ("value",), (), ""))
-        call = ask("choice", node.test, lambda_(node.body), lambda_(node.orelse), site)
+        site = constant((self.file, node.lineno, ("value",), (), "", (), ()))
+        call = ask(
+            "choice", node.test, self._later(node.body), self._later(node.orelse), site
+        )  # fmt: skip
         return placed(call, node)
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
@@ -218,7 +278,7 @@ class Expressions(ast.NodeTransformer):
         names = tuple(type(op).__name__ for op in node.ops)
         if len(names) == 1 or not set(names) <= set(decide.COMPARISONS):
             return node
-        operands = map(lambda_, [node.left, *node.comparators])
+        operands = map(self._later, [node.left, *node.comparators])
         return placed(ask("chain", constant(names), *operands), node)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -236,6 +296,9 @@ class Expressions(ast.NodeTransformer):
         raise NotRewritable(f"line {node.lineno} binds a name within an expression")
 
     def _stay(self, node: Any) -> Any:
+        for part in ast.walk(node):
+            if isinstance(part, ast.NamedExpr):
+                self.visit_NamedExpr(part)
         return node
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _stay
