@@ -612,3 +612,19 @@ def test_threads_record_decisions_apart() -> None:
         thread.join()
         assert reasons.on
     assert found == [False]
+
+
+@pytest.mark.filterwarnings("ignore::twofold.capture.NotCaptured")
+def test_a_branch_that_is_not_taken_draws_no_random_numbers() -> None:
+    def f(x: Any) -> Any:
+        if x.sum() > 0:
+            return x + tf.rand(2)
+        return x
+
+    def drawn(function: Any, sign: float) -> list[Any]:
+        tf.manual_seed(0)
+        return [function(tf.tensor([sign, sign])).tolist(), tf.rand(2).tolist()]
+
+    captured = tf.compile(f)
+    for sign in (1.0, -1.0, 1.0, -1.0, -1.0, 1.0):
+        assert drawn(captured, sign) == drawn(f, sign)

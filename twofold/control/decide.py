@@ -304,6 +304,11 @@ class _Inside:
         return x
 
 
+_DRAWS = (
+    "random numbers within a branch are drawn only where it is taken; try drawing them before it"
+)
+
+
 def _recorded(
     test: Tensor, functions_: Sequence[Callable[..., tuple]], site: Site, values: Sequence[Any]
 ) -> list[Any]:
@@ -315,7 +320,7 @@ def _recorded(
     def body(parameters: list[Node]) -> list[Node]:
         results = []
         for f in functions_:
-            with reasons.within():
+            with reasons.within(), no_random("if", _DRAWS):
                 found = f(*inside.given(values, parameters))
             results.append(inside.results(found))
         outputs: list[list[Node]] = [[], []]

@@ -190,10 +190,16 @@ def in_loop(steps: int, step: Node) -> Iterator[None]:
         _loops.found.pop()
 
 
+_ROUNDS = (
+    "random numbers within a loop take a number of rounds that is known; try maximum=, or draw "
+    "them before the loop"
+)
+
+
 @contextmanager
-def no_random(op: str) -> Iterator[None]:
-    """Refuse to draw random numbers: how many a loop would take is not known."""
-    _loops.barred.append(op)
+def no_random(op: str, reason: str = _ROUNDS) -> Iterator[None]:
+    """Refuse to draw random numbers: how many would be taken is not known."""
+    _loops.barred.append(f"[{op}] {reason}")
     try:
         yield
     finally:
@@ -205,10 +211,7 @@ def stretch(n: int, generator: Generator | None = None) -> tuple[Node, Node]:
     each step has a stretch of its own."""
     generator = generator or default_generator
     if _loops.barred:
-        raise RuntimeError(
-            f"[{_loops.barred[-1]}] random numbers within a loop take a number of rounds that "
-            "is known; try maximum=, or draw them before the loop"
-        )
+        raise RuntimeError(_loops.barred[-1])
     taken = n * math.prod(steps for steps, _ in _loops.found)
     key = leaf(generator.key, _WORD, False, True)
     first = leaf(generator.take(taken), _WORD, False, True)
