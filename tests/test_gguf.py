@@ -189,6 +189,7 @@ def test_rules(small: Path, at: int, value: bytes, rule: str) -> None:
         ({"llama.block_count": 3}, "no tensor 'blk.2"),
         ({"llama.embedding_length": -1}, "above 0"),
         ({"llama.embedding_length": "x"}, "must be a int"),
+        ({"llama.embedding_length": 1 << 30}, "must have rows of"),
         ({"llama.attention.head_count": 5}, "multiple"),
         ({"llama.feed_forward_length": 1 << 30}, "must be of"),
         ({"llama.attention.layer_norm_rms_epsilon": float("nan")}, "above 0"),
@@ -196,6 +197,14 @@ def test_rules(small: Path, at: int, value: bytes, rule: str) -> None:
         ({"tokenizer.ggml.model": "llama"}, "only byte-level pairs"),
         ({"tokenizer.ggml.pre": "other"}, "cut"),
         ({"tokenizer.ggml.tokens": ["a"]}, "each token has a type"),
+        (
+            {
+                "tokenizer.ggml.tokens": ["a"],
+                "tokenizer.ggml.token_type": [1],
+                "tokenizer.ggml.eos_token_id": 0,
+            },
+            "tokens; got 1",
+        ),
         ({"tokenizer.ggml.eos_token_id": 1 << 40}, "no token"),
     ],
 )

@@ -55,7 +55,10 @@ def load_gguf(path: str | os.PathLike[str], packed: bool = True) -> tuple[Llama,
                 setattr(block.get_submodule(parent), last, new)
             else:
                 own.weight = _vector(file, wanted, sizes.n)
-    return net.eval(), Tokenizer(file.metadata)
+    tokenizer = Tokenizer(file.metadata)
+    if len(tokenizer.tokens) != sizes.n_tokens:
+        raise file.bad(f"there are {sizes.n_tokens} tokens", len(tokenizer.tokens))
+    return net.eval(), tokenizer
 
 
 def _vector(file: GGUF, name: str, n: int) -> nn.Parameter:
@@ -104,9 +107,11 @@ def _sizes(file: GGUF) -> LlamaSizes:
     if scaling != "none":
         raise file.bad("positions are not scaled", repr(scaling)[:80])
     shape = file.entry("token_embd.weight").shape
+    if len(shape) != 2 or shape[1] != n:
+        raise file.bad(f"token_embd.weight must have rows of {n}", shape)
     try:
         return LlamaSizes(
-            n_tokens=shape[0] if shape else 0,
+            n_tokens=shape[0],
             n_layers=n_layers,
             n=n,
             n_heads=heads,
