@@ -257,6 +257,7 @@ def test_gradients_of_many_weights_of_1_x_1_kernels():
         ((1, 9), (2, 1), (0, 4), 1, 96, (5, 3)),
         ((2, 2), 3, 0, 1, 7, (7, 7)),
         ((5, 5), 1, 2, 1, 64, (7, 7)),
+        ((7, 7), 1, 3, 1, 40, (9, 8)),  # more sums than registers hold
     ],
 )
 def test_depthwise_convolutions_against_float64(kernel, stride, padding, dilation, channels, size):

@@ -25,6 +25,7 @@ from ..machine import Target
 
 if TYPE_CHECKING:
     from llvmlite import ir
+
 EMITTERS = {
     AttentionSpec: "attention.emit",
     BlocksSpec: "blocks.emit",

@@ -48,8 +48,20 @@ class Geometry:
         return 2 * pixels * self.outputs * self.groups * self.channels * prod(self.kernel)
 
 
+class Panels:
+    """What works on panels of `vectors` vectors of `lanes` channels."""
+
+    vectors: int
+    lanes: int
+
+    @property
+    def columns(self) -> int:
+        """Channels of a panel."""
+        return self.vectors * self.lanes
+
+
 @dataclass(frozen=True)
-class ConvSpec:
+class ConvSpec(Panels):
     """A convolution by register tiles of `pixels` times `vectors` vectors of `lanes` channels.
 
     `padded` says that the kernel may reach over the input's edges. `batch_first` makes neighbouring
@@ -65,11 +77,6 @@ class ConvSpec:
     padded: bool = True
     batch_first: bool = False
     finish: LoopKernel | None = None
-
-    @property
-    def columns(self) -> int:
-        """Output channels of a panel."""
-        return self.vectors * self.lanes
 
 
 @dataclass(frozen=True)

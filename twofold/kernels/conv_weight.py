@@ -15,12 +15,12 @@ from math import prod
 
 from ..dtypes import DType
 from ..machine import Target
-from .conv import TILE_LIMIT, Geometry, by_channel, is_depthwise
+from .conv import TILE_LIMIT, Geometry, Panels, by_channel, is_depthwise
 from .launch import Array, Buffer, Launch, Scratch
 
 
 @dataclass(frozen=True)
-class ConvWeightSpec:
+class ConvWeightSpec(Panels):
     """Tiles of `rows` (k, c) times `vectors` vectors of `lanes` output channels. With `onward` they
     go on from the sums that there are; with `depthwise` each output channel meets the input channel
     of its own number alone, so that rows are the k, and vectors of x are read."""
@@ -31,11 +31,6 @@ class ConvWeightSpec:
     lanes: int
     onward: bool = False
     depthwise: bool = False
-
-    @property
-    def columns(self) -> int:
-        """Output channels of a panel."""
-        return self.vectors * self.lanes
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,14 @@ from math import prod
 from ..dtypes import DType
 from ..machine import Target
 from . import conv_weight
-from .conv import Geometry, Output, Weights, by_channel, is_depthwise, pack_weights, touched
+from .conv import Geometry, Output, Panels, Weights, by_channel, is_depthwise, pack_weights, touched
 from .conv_weight import ConvWeightSpec
 from .launch import Array, Buffer, Launch, Scratch
 from .loops import LoopKernel
 
 
 @dataclass(frozen=True)
-class DepthwiseSpec:
+class DepthwiseSpec(Panels):
     """A depthwise convolution by tiles of `pixels` times `vectors` vectors of `lanes` channels, for
     the stride and the dilation along lines; `taps` neighbouring elements of the kernel are taken at
     once. `finish` as for `conv.ConvSpec`."""
@@ -39,14 +39,9 @@ class DepthwiseSpec:
     dilation: int = 1
     finish: LoopKernel | None = None
 
-    @property
-    def columns(self) -> int:
-        """Channels of a panel."""
-        return self.vectors * self.lanes
-
 
 @dataclass(frozen=True)
-class DepthwiseWeightSpec:
+class DepthwiseWeightSpec(Panels):
     """Sums of the gradient of kernels of `height` x `width` elements, for `vectors` vectors of
     `lanes` channels at once."""
 
@@ -55,11 +50,6 @@ class DepthwiseWeightSpec:
     width: int
     vectors: int
     lanes: int
-
-    @property
-    def columns(self) -> int:
-        """Channels of a panel."""
-        return self.vectors * self.lanes
 
 
 PARTS = 16

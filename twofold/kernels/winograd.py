@@ -24,13 +24,13 @@ from .. import config, dtypes
 from ..dtypes import DType
 from ..machine import Target
 from . import conv
-from .conv import Geometry, Output, Weights
+from .conv import Geometry, Output, Panels, Weights
 from .launch import Array, Buffer, Launch, Scratch
 from .loops import LoopKernel
 
 
 @dataclass(frozen=True)
-class WinogradSpec:
+class WinogradSpec(Panels):
     """Tiles of `m` x `m` outputs; products by register tiles of `rows` tiles times `vectors`
     vectors of `lanes` output channels. `finish` as for `conv.ConvSpec`."""
 
@@ -50,11 +50,6 @@ class WinogradSpec:
     def points(self) -> int:
         """Products of a tile and a channel."""
         return self.n * self.n
-
-    @property
-    def columns(self) -> int:
-        """Output channels of a panel."""
-        return self.vectors * self.lanes
 
 
 @dataclass(frozen=True)
