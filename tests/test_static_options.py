@@ -201,3 +201,11 @@ def test_estimators() -> None:
     assert found[0] == next(iter(made.predict(inputs, ["twice"])))
     with pytest.raises(NotImplementedError, match="hooks"):
         made.train(inputs, hooks=[None])
+
+
+def test_top_k_and_in_top_k() -> None:
+    """The largest of each row, and where they are."""
+    rows = [[1.0, 5.0, 3.0], [2.0, 1.0, 0.0]]
+    values, places = _value(tf.nn.top_k(rows, 2))
+    assert (values.tolist(), places.tolist()) == ([[5, 3], [2, 1]], [[1, 2], [0, 1]])
+    assert _value(tf.nn.in_top_k(rows, [2, 2], 2)).tolist() == [True, False]

@@ -33,17 +33,15 @@ from ..dtypes import (
     uint8,
 )
 from ..errors import explain_missing as _explain_missing
-from . import errors, initializers, layers, losses, nn, operations, summary, train
+from . import arrays, draws, errors, initializers, layers, losses, nn, operations, summary, train
 from .expression import apply, grad
 from .flow import case, cond, foldl, foldr, map_fn, scan, while_loop
 from .function import In
 from .graph import (
-    Dimension,
     Graph,
     GraphKeys,
     Operation,
     Tensor,
-    TensorShape,
     add_to_collection,
     as_dtype,
     control_dependencies,
@@ -70,6 +68,7 @@ from .initializers import (
 )
 from .optimizers import gradients
 from .session import InteractiveSession, NeverUpdated, Session, get_default_session
+from .sizes import Dimension, TensorShape
 from .variables import (
     AUTO_REUSE,
     Variable,
@@ -90,11 +89,12 @@ from .variables import (
     variables_initializer,
 )
 
-_HELPERS = ("value_of", "pair", "sizes_of", "range_")
-for _name, _value in vars(operations).items():
-    if getattr(_value, "__module__", None) == operations.__name__ and _name not in _HELPERS:
-        globals().setdefault(_name, _value)
-range = operations.range_
+_HELPERS = ("value_of", "pair", "axes_of", "sizes_of", "range_", "seeded")
+for _module in (operations, arrays, draws):
+    for _name, _value in vars(_module).items():
+        if getattr(_value, "__module__", None) == _module.__name__ and _name not in _HELPERS:
+            globals().setdefault(_name, _value)
+range = arrays.range_
 bool = _dtypes.bool_
 float, double, int = float32, float64, int32
 newaxis = None

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from .. import dtypes
+from . import arrays, draws
 from . import operations as ops
 from .graph import Tensor, as_dtype
 
@@ -48,7 +49,7 @@ class Ones(Constant):
 class RandomNormal(Initializer):
     """Numbers of the normal distribution."""
 
-    draw = staticmethod(ops.random_normal)
+    draw = staticmethod(draws.random_normal)
 
     def __init__(
         self, mean: float = 0.0, stddev: float = 1.0, seed: int | None = None,
@@ -64,7 +65,7 @@ class RandomNormal(Initializer):
 class TruncatedNormal(RandomNormal):
     """Numbers of the normal distribution within two standard deviations."""
 
-    draw = staticmethod(ops.truncated_normal)
+    draw = staticmethod(draws.truncated_normal)
 
 
 class RandomUniform(Initializer):
@@ -78,7 +79,7 @@ class RandomUniform(Initializer):
 
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Tensor:
         """Numbers of this shape."""
-        return ops.random_uniform(
+        return draws.random_uniform(
             shape, self.minval, self.maxval, dtype=dtype or self.dtype, seed=self.seed
         )
 
@@ -107,11 +108,11 @@ class VarianceScaling(Initializer):
         kind = as_dtype(dtype or self.dtype)
         if self.distribution == "uniform":
             limit = math.sqrt(3 * variance)
-            return ops.random_uniform(sizes, -limit, limit, dtype=kind, seed=self.seed)
+            return draws.random_uniform(sizes, -limit, limit, dtype=kind, seed=self.seed)
         if self.distribution == "untruncated_normal":
-            return ops.random_normal(sizes, 0.0, math.sqrt(variance), dtype=kind, seed=self.seed)
+            return draws.random_normal(sizes, 0.0, math.sqrt(variance), dtype=kind, seed=self.seed)
         spread = math.sqrt(variance) / 0.87962566103423978
-        return ops.truncated_normal(sizes, 0.0, spread, dtype=kind, seed=self.seed)
+        return draws.truncated_normal(sizes, 0.0, spread, dtype=kind, seed=self.seed)
 
 
 class GlorotUniform(VarianceScaling):
@@ -136,7 +137,7 @@ class Identity(Initializer):
 
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Tensor:
         """A matrix of this shape."""
-        return self.gain * ops.eye(*[int(n) for n in shape], dtype=dtype or self.dtype)
+        return self.gain * arrays.eye(*[int(n) for n in shape], dtype=dtype or self.dtype)
 
 
 constant_initializer = constant = Constant

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import nn
+from . import arrays, nn
 from . import operations as ops
 from .graph import GraphKeys, Tensor, as_dtype, get_default_graph
 from .initializers import Ones, Zeros
@@ -271,8 +271,8 @@ class Flatten(Layer):
         """The outputs."""
         sizes = [] if inputs.known is None else [n for n in inputs.known[0][1:] if n is not None]
         if inputs.known is None or len(sizes) < len(inputs.known[0]) - 1:
-            return ops.reshape(inputs, [ops.shape(inputs)[0], -1])
-        return ops.reshape(inputs, [-1, math.prod(sizes)])
+            return arrays.reshape(inputs, [arrays.shape(inputs)[0], -1])
+        return arrays.reshape(inputs, [-1, math.prod(sizes)])
 
 
 class Dropout(Layer):
@@ -287,9 +287,9 @@ class Dropout(Layer):
     def call(self, inputs: Tensor, training: Any = False, *args: Any, **kwargs: Any) -> Any:
         """The outputs."""
         if training is False or training is None:
-            return ops.identity(inputs)
+            return arrays.identity(inputs)
         dropped = nn.dropout(inputs, 1 - self.rate, self.noise_shape, self.seed)
-        return dropped if training is True else ops.where(training, dropped, inputs)
+        return dropped if training is True else arrays.where(training, dropped, inputs)
 
 
 class BatchNormalization(Layer):
@@ -331,15 +331,15 @@ class BatchNormalization(Layer):
         if training is not False and training is not None:
             batch_mean, batch_variance = nn.moments(inputs, axes)
             if training is not True:
-                batch_mean = ops.where(training, batch_mean, mean)
-                batch_variance = ops.where(training, batch_variance, variance)
+                batch_mean = arrays.where(training, batch_mean, mean)
+                batch_variance = arrays.where(training, batch_variance, variance)
             for moving, now in ((mean, batch_mean), (variance, batch_variance)):
                 new = moving * self.momentum + now * (1 - self.momentum)
                 get_default_graph().add_to_collection(GraphKeys.UPDATE_OPS, assign(moving, new).op)
             mean, variance = batch_mean, batch_variance
         shape = [-1 if a == self.axis % rank else 1 for a in range(rank)]
         parts = [
-            None if v is None else ops.reshape(v, shape)
+            None if v is None else arrays.reshape(v, shape)
             for v in (mean, variance, self.beta, self.gamma)
         ]
         return nn.batch_normalization(inputs, *parts, self.epsilon)
@@ -395,7 +395,7 @@ def flatten(inputs: Any, name: str | None = None, data_format: str = "channels_l
     if _form(data_format) == "NCHW" and inputs.ndim not in (0, 1, 2):
         if inputs.ndim is None:
             raise ValueError("[flatten] the number of axes must be known where channels are first")
-        inputs = ops.transpose(inputs, [0, *range(2, inputs.ndim), 1])
+        inputs = arrays.transpose(inputs, [0, *range(2, inputs.ndim), 1])
     return Flatten(name=name)(inputs)
 
 

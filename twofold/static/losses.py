@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import nn
+from . import arrays, nn
 from . import operations as ops
 from .graph import GraphKeys, Tensor, get_collection, get_default_graph, operation
 from .operations import pair, value_of
@@ -145,7 +145,7 @@ def softmax_cross_entropy(
 ) -> Tensor:
     """-sum(t log softmax(x)) of each row."""
     if label_smoothing:
-        classes = ops.shape(onehot_labels)[-1]
+        classes = arrays.shape(onehot_labels)[-1]
         onehot_labels = onehot_labels * (1 - label_smoothing) + label_smoothing / classes
     each = nn.softmax_cross_entropy_with_logits(labels=onehot_labels, logits=logits)
     return compute_weighted_loss(each, weights, **options)

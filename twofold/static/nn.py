@@ -10,8 +10,10 @@ from .. import dtypes
 from ..functions import functions as tf
 from ..nn import functional as F
 from ..tensor import Tensor as Value
+from . import arrays
 from . import operations as ops
-from .graph import Tensor, get_default_graph, operation
+from .draws import seeded
+from .graph import Tensor, operation
 from .operations import pair, value_of
 
 tanh, sigmoid = ops.tanh, ops.sigmoid
@@ -221,7 +223,7 @@ def conv2d_transpose(
             for n, s, k in zip(x.shape[2:], stride, w.shape[2:])
         ]
     else:
-        sizes = list(_space([int(n) for n in ops.sizes_of(output_shape)], data_format))
+        sizes = list(_space([int(n) for n in arrays.sizes_of(output_shape)], data_format))
     pads = [
         _same(n, k, s)[0] if padding.upper() == "SAME" else 0
         for n, k, s in zip(sizes, w.shape[2:], stride)
@@ -279,9 +281,7 @@ def dropout(
     keep = keep_prob if rate is None else 1 - rate
     if keep is None or (isinstance(keep, (int, float)) and not 0 < keep <= 1):
         raise ValueError(f"keep_prob must be a scalar tensor or a float in (0, 1], got {keep}")
-    seed = get_default_graph().next_seed(seed)
-    generator = None if seed is None else ops.Generator().manual_seed(seed)
-    return _dropped(x, keep, noise_shape, generator, name=name or "dropout")
+    return _dropped(x, keep, noise_shape, seeded(seed), name=name or "dropout")
 
 
 @operation("moments")
@@ -322,7 +322,7 @@ def embedding_lookup(
     """The rows of `params` that `ids` name. NotImplementedError for `max_norm`."""
     if max_norm is not None:
         raise NotImplementedError("[embedding_lookup] max_norm is not supported")
-    return ops.gather.compute(params, ids)
+    return arrays.gather.compute(params, ids)
 
 
 @operation("InTopK")
@@ -333,11 +333,18 @@ def in_top_k(predictions: Any, targets: Any, k: int) -> Any:
     return (x > mine).sum(1) < k
 
 
+@operation("TopKV2")
+def _top_k(input: Any, k: int, sorted: bool) -> Any:
+    """The largest k elements of each row and their places."""
+    values, places = tf["topk"](value_of(input), k, sorted=sorted)
+    return values, places.to(dtypes.int32)
+
+
 def top_k(
     input: Any, k: int = 1, sorted: bool = True, name: str = "TopKV2"
 ) -> tuple[Tensor, Tensor]:
     """The largest k elements of each row and their places."""
-    found = ops._top_k(input, k, sorted, name=name)
+    found = _top_k(input, k, sorted, name=name)
     return found[0], found[1]
 
 
@@ -390,9 +397,7 @@ def nce_loss(
         raise NotImplementedError(
             "[nce_loss] sampled_values and remove_accidental_hits are not supported"
         )
-    seed = get_default_graph().next_seed(None)
-    generator = None if seed is None else ops.Generator().manual_seed(seed)
-    drawn = _candidates(num_sampled, num_classes, generator)
+    drawn = _candidates(num_sampled, num_classes, seeded(None))
     true = _expected(labels, num_sampled, num_classes)
     sampled = _expected(drawn, num_sampled, num_classes)
     return _nce(weights, biases, labels, inputs, drawn, true, sampled, name=name)

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+from . import arrays
 from . import operations as ops
 from .graph import (
     GraphKeys,
@@ -302,7 +303,7 @@ class FtrlOptimizer(Optimizer):
         z = assign(linear, linear + grad - sigma * var)
         quadratic = new**power / self._rate + 2 * self._l2
         shrunk = ops.sign(z) * self._l1 - z
-        solved = ops.where(ops.abs(z) > self._l1, shrunk / quadratic, ops.zeros_like(z))
+        solved = arrays.where(ops.abs(z) > self._l1, shrunk / quadratic, arrays.zeros_like(z))
         return assign(var, solved, name=f"update_{var.op_name}")
 
 
@@ -323,7 +324,7 @@ def piecewise_constant(
     """The value of the interval that x lies in."""
     found: Any = ops.constant(values[-1])
     for edge, value in zip(reversed(boundaries), reversed(values[:-1])):
-        found = ops.where(x <= edge, ops.constant(value), found)
+        found = arrays.where(x <= edge, ops.constant(value), found)
     return found
 
 
@@ -380,7 +381,7 @@ class ExponentialMovingAverage:
             decay = ops.minimum(self._decay, (1 + n) / (10 + n))
         for x in trainable_variables() if var_list is None else var_list:
             if x not in self._averages:
-                start = x.initialized_value() if isinstance(x, Variable) else ops.zeros_like(x)
+                start = x.initialized_value() if isinstance(x, Variable) else arrays.zeros_like(x)
                 with get_default_graph().name_scope(None):
                     self._averages[x] = Variable(start, False, name=f"{x.op_name}/{self.name}")
             mean = self._averages[x]

@@ -13,7 +13,6 @@ from .graph import (
     GraphKeys,
     Operation,
     Tensor,
-    TensorShape,
     as_dtype,
     default_session,
     enter,
@@ -22,6 +21,7 @@ from .graph import (
 )
 from .initializers import GlorotUniform, Zeros
 from .operations import cast, convert_to_tensor, value_of
+from .sizes import TensorShape
 from .state import State, Update
 from .symbol import Symbol
 

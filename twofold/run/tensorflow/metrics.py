@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...static import arrays
 from ...static import operations as ops
 from ...static.graph import GraphKeys, Tensor, control_dependencies, get_default_graph, name_scope
 from ...static.variables import Variable, assign_add
@@ -21,7 +22,7 @@ def mean(
     with name_scope(name):
         total, count = _local("total"), _local("count")
         numbers = ops.to_float(values)
-        w = ops.ones_like(numbers) if weights is None else ops.to_float(weights)
+        w = arrays.ones_like(numbers) if weights is None else ops.to_float(weights)
         added = [
             assign_add(total, ops.reduce_sum(numbers * w)),
             assign_add(count, ops.reduce_sum(w)),

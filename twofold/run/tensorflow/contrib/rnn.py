@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ....static import nn
+from ....static import arrays, nn
 from ....static import operations as ops
 from ....static.initializers import Zeros
 from ....static.variables import get_variable, variable_scope
@@ -46,7 +46,7 @@ class _Cell:
 
     def zero_state(self, batch_size: Any, dtype: Any) -> Any:
         """A state of zeros."""
-        return ops.zeros([batch_size, self.units], dtype)
+        return arrays.zeros([batch_size, self.units], dtype)
 
     def _weights(self, inputs: Any, gates: int, bias: float = 0.0) -> tuple[Any, Any]:
         width = inputs.known[0][-1] + self.units
@@ -70,7 +70,7 @@ class BasicRNNCell(_Cell):
 
     def _step(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         kernel, bias = self._weights(inputs, 1)
-        h = self.activation(ops.matmul(ops.concat([inputs, state], 1), kernel) + bias)
+        h = self.activation(ops.matmul(arrays.concat([inputs, state], 1), kernel) + bias)
         return h, h
 
 
@@ -95,14 +95,14 @@ class BasicLSTMCell(_Cell):
 
     def zero_state(self, batch_size: Any, dtype: Any) -> LSTMStateTuple:
         """A state of zeros."""
-        zeros = ops.zeros([batch_size, self.units], dtype)
+        zeros = arrays.zeros([batch_size, self.units], dtype)
         return LSTMStateTuple(zeros, zeros)
 
     def _step(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         c, h = state
         kernel, bias = self._weights(inputs, 4)
-        gates = ops.matmul(ops.concat([inputs, h], 1), kernel) + bias
-        i, j, f, o = ops.split(gates, 4, 1)
+        gates = ops.matmul(arrays.concat([inputs, h], 1), kernel) + bias
+        i, j, f, o = arrays.split(gates, 4, 1)
         new = c * nn.sigmoid(f + self.forget_bias) + nn.sigmoid(i) * self.activation(j)
         out = self.activation(new) * nn.sigmoid(o)
         return out, LSTMStateTuple(new, out)
@@ -124,25 +124,25 @@ class GRUCell(_Cell):
         with variable_scope("gates"):
             kernel = get_variable("kernel", [width, 2 * self.units])
             bias = get_variable("bias", [2 * self.units], initializer=_ones)
-            gates = nn.sigmoid(ops.matmul(ops.concat([inputs, state], 1), kernel) + bias)
-        r, u = ops.split(gates, 2, 1)
+            gates = nn.sigmoid(ops.matmul(arrays.concat([inputs, state], 1), kernel) + bias)
+        r, u = arrays.split(gates, 2, 1)
         with variable_scope("candidate"):
             kernel = get_variable("kernel", [width, self.units])
             bias = get_variable("bias", [self.units], initializer=Zeros())
-            c = ops.matmul(ops.concat([inputs, r * state], 1), kernel) + bias
+            c = ops.matmul(arrays.concat([inputs, r * state], 1), kernel) + bias
         new = u * state + (1 - u) * self.activation(c)
         return new, new
 
 
 def _ones(shape: Any, dtype: Any = None) -> Any:
-    return ops.ones(shape, dtype)
+    return arrays.ones(shape, dtype)
 
 
 def _masked(now: Any, before: Any, runs: Any) -> Any:
     """The new state where a sequence still runs, else the old one."""
     if isinstance(now, tuple):
         return type(now)(*[_masked(a, b, runs) for a, b in zip(now, before)])
-    return ops.where(runs, now, before)
+    return arrays.where(runs, now, before)
 
 
 def static_rnn(
@@ -153,13 +153,13 @@ def static_rnn(
     with variable_scope(scope or "rnn"):
         state = initial_state
         if state is None:
-            state = cell.zero_state(ops.shape(inputs[0])[0], dtype)
+            state = cell.zero_state(arrays.shape(inputs[0])[0], dtype)
         outputs = []
         for t, x in enumerate(inputs):
             out, now = cell(x, state)
             if sequence_length is not None:
                 runs = sequence_length > t
-                out = ops.where(runs, out, ops.zeros_like(out))
+                out = arrays.where(runs, out, arrays.zeros_like(out))
                 now = _masked(now, state, runs)
             state = now
             outputs.append(out)
@@ -177,5 +177,5 @@ def static_bidirectional_rnn(
     with variable_scope(scope or "bidirectional_rnn"):
         ahead, last = static_rnn(cell_fw, inputs, initial_state_fw, dtype, scope="fw")
         back, first = static_rnn(cell_bw, list(inputs)[::-1], initial_state_bw, dtype, scope="bw")
-        both = [ops.concat([a, b], 1) for a, b in zip(ahead, back[::-1])]
+        both = [arrays.concat([a, b], 1) for a, b in zip(ahead, back[::-1])]
     return both, last, first
