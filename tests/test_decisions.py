@@ -570,6 +570,29 @@ def _bound_in_a_comprehension(x: Any) -> Any:
     return x * (y + last)
 
 
+def _effects_in_expressions(x: Any) -> Any:
+    numbers, held = [1, 2, 3], iter([4, 5])
+    first = numbers.pop() if x.sum() > 0 else 1
+    second = next(held) if x[0] > 1 else 2
+    if x[0] > 2:
+        third = {}.setdefault("a", len(numbers))
+    else:
+        third = next(held)
+    return x * first * second * third * next(held, 7) * len(numbers)
+
+
+def _effects_in_a_loop(x: Any) -> Any:
+    found: list[Any] = []
+    while x.sum() < 9 and (len(found) > 4 or found.append(1) is None):
+        x = x + 1
+    return x * len(found)
+
+
+def _guarded(x: Any) -> Any:
+    known = {"a": x} if float(x[0]) > 0 else {}
+    return x * 2 if x[0] > 0 and known["a"].sum() > 0 else x * 3
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -577,7 +600,7 @@ def _bound_in_a_comprehension(x: Any) -> Any:
         _read_by_a_function_within, _bound_by_a_function_within, _functions_made_in_a_loop,
         _other_name_of_what_is_changed, _other_name_given_back, _dict_changed, _list_changed,
         _dict_changed_by_a_function, _first_that_is_true, _bound_by_match,
-        _bound_in_a_comprehension,
+        _bound_in_a_comprehension, _effects_in_expressions, _effects_in_a_loop, _guarded,
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore::twofold.capture.NotCaptured")

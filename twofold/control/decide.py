@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import operator
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -121,8 +122,34 @@ def value(read: Callable[[], Any]) -> Any:
 
 
 def called(function: Any) -> Any:
-    """What is called in the place of `function`: a user's function is rewritten, too."""
+    """What is called in the place of `function`: a user's function is rewritten, too. CannotRecord
+    within a recorded branch or loop for what Python's own objects keep."""
+    if not reasons.on:
+        return function
+    if reasons.depth and _has_effect(function):
+        raise CannotRecord(f"{function.__name__}() has an effect")
+    return rewriting[0](function)
+
+
+def called_on_own(function: Any) -> Any:
+    """`called` for a method of a list or dict that the function itself made."""
     return rewriting[0](function) if reasons.on else function
+
+
+def _has_effect(function: Any) -> bool:
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, (list, dict, set, deque, bytearray)):
+        return function.__name__ in _CHANGES
+    kind = type(owner).__module__
+    return function is next or kind in ("random", "_io") or kind.startswith("numpy.random.")
+
+
+_CHANGES = frozenset(
+    "__delitem__ __setitem__ add append appendleft clear difference_update discard extend "
+    "extendleft insert intersection_update move_to_end pop popitem popleft remove reverse rotate "
+    "setdefault sort subtract symmetric_difference_update update".split()
+)
+"""Methods that change Python's containers."""
 
 
 rewriting: list[Callable[[Any], Any]] = []
@@ -132,6 +159,11 @@ rewriting: list[Callable[[Any], Any]] = []
 def not_(x: Any) -> Any:
     """`not x`."""
     return functions["logical_not"](x) if _is_open(x) else not x
+
+
+_DRAWS = (
+    "random numbers within a branch are drawn only where it is taken; try drawing them before it"
+)
 
 
 def all_of(*parts: Callable[[], Any]) -> Any:
@@ -161,8 +193,17 @@ def _joined(
     for one of other values (`exact`), Python decides."""
     found: Any = None
     for k, part in enumerate(parts):
-        x = part()
         if found is not None:
+            try:
+                with reasons.within(), no_random(name, _DRAWS):
+                    x = part()
+            except Exception:  # which may be guarded by what comes before it: Python decides
+                if not goes_on(found):
+                    return found
+                found = None
+        if found is None:
+            x = part()
+        else:
             if exact and not _is_truth(x, found.shape):
                 if not goes_on(found):
                     return found
@@ -302,11 +343,6 @@ class _Inside:
             if x is inner and inner._storage.version == version:
                 return outer
         return x
-
-
-_DRAWS = (
-    "random numbers within a branch are drawn only where it is taken; try drawing them before it"
-)
 
 
 def _recorded(
@@ -584,7 +620,8 @@ class _Loop:
     def _body(self, parameters: list[Node]) -> list[Node]:
         own = dict(zip(self.starts, parameters))
         with no_random("while"):
-            test = self.go(*self._given(own))
+            with reasons.within():
+                test = self.go(*self._given(own))
             after = self._results(self._given(own))
         found: dict[int, Node] = {}
         for i, (old, new) in enumerate(zip(self.values, after)):

@@ -132,6 +132,7 @@ class Statements:
                 for n in assigned.touched if n in self.given
             ]  # fmt: skip
         if isinstance(at, ast.Name) and at.id in self.made:
+            call.is_on_own = True  # type: ignore[union-attr]
             return []
         return [ast.Expr(ask("effect", constant(what)))]
 

@@ -286,7 +286,8 @@ class Expressions(ast.NodeTransformer):
         at = node.func.value if isinstance(node.func, ast.Attribute) else node.func
         if isinstance(at, ast.Name) and at.id in ("range", "super", HELPER):
             return node
-        node.func = placed(ask("called", node.func), node)
+        asked = "called_on_own" if hasattr(node, "is_on_own") else "called"
+        node.func = placed(ask(asked, node.func), node)
         return node
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
