@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,11 @@ def test_variables_and_scopes() -> None:
     assert [v.name for v in tf.global_variables("a/")] == ["a/v:0"]
 
 
+def _transposed(shape: list[int], padding: str) -> Any:
+    x, w = tf.ones([1, 2, 2, 1]), tf.ones([3, 3, 1, 1])
+    return tf.nn.conv2d_transpose(x, w, shape, 2, padding)
+
+
 @pytest.mark.parametrize(
     ("error", "call"),
     [
@@ -153,6 +159,11 @@ def test_variables_and_scopes() -> None:
         (ValueError, lambda: tf.split(tf.zeros([5]), 2)),
         (ValueError, lambda: tf.pad(tf.zeros([5]), [[1, 1]], "MIRROR")),
         (ValueError, lambda: tf.nn.dropout(tf.zeros([5]))),
+        (ValueError, lambda: tf.squeeze(tf.zeros([1, 2]), [1])),
+        (ValueError, lambda: tf.add_n([])),
+        (ValueError, lambda: tf.random_uniform([2], dtype=tf.int32)),
+        (ValueError, lambda: _transposed([1, 9, 9, 1], "SAME")),
+        (ValueError, lambda: _transposed([1, 4, 4, 1], "FULL")),
         (ValueError, lambda: tf.nn.dropout(tf.zeros([5]), 1.5)),
         (ValueError, lambda: tf.layers.conv2d(tf.zeros([1, 8, 8, 3]), 2, 3, data_format="NHWC")),
     ],
@@ -209,3 +220,37 @@ def test_top_k_and_in_top_k() -> None:
     values, places = _value(tf.nn.top_k(rows, 2))
     assert (values.tolist(), places.tolist()) == ([[5, 3], [2, 1]], [[1, 2], [0, 1]])
     assert _value(tf.nn.in_top_k(rows, [2, 2], 2)).tolist() == [True, False]
+
+
+def test_threads_have_graphs_of_their_own() -> None:
+    """Blocks that are open in one thread are not in another, and may end in any order."""
+    inside, leave = threading.Event(), threading.Event()
+    seen = []
+
+    def other() -> None:
+        with tf.Graph().as_default() as graph, tf.Session():
+            inside.set()
+            leave.wait(20)
+            seen.append(tf.constant(1.0).graph is graph)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside.wait(20)
+    with tf.Graph().as_default() as mine:
+        assert tf.constant(1.0).graph is mine and tf.get_default_session() is None
+        leave.set()
+        thread.join()
+        assert tf.get_default_graph() is mine
+    assert seen == [True]
+
+
+def test_more_values() -> None:
+    """One axis as a number, a list of one tensor, regularizers of a normalization."""
+    x = np.arange(6.0).reshape(2, 3)
+    mean, variance = _value(tf.nn.moments(x, 0))
+    assert (mean.tolist(), variance.tolist()) == ([1.5, 2.5, 3.5], [2.25] * 3)
+    yes = tf.constant(True)
+    assert _value(tf.cond(yes, lambda: [1], lambda: [2])) == 1
+    assert _value(tf.cond(yes, lambda: [1], lambda: [2], strict=True)) == [1]
+    tf.layers.batch_normalization(tf.ones([2, 3]), gamma_regularizer=tf.nn.l2_loss)
+    assert _value(tf.losses.get_regularization_losses()) == [1.5]

@@ -85,7 +85,15 @@ def expand_dims(input: Any, axis: Any = None, dim: Any = None) -> Any:
 def squeeze(input: Any, axis: Any = None, squeeze_dims: Any = None) -> Any:
     """Without axes of size 1."""
     x, at = value_of(input), squeeze_dims if axis is None else axis
-    return x.squeeze() if at is None else x.squeeze(axes_of(at, x.dim()))
+    if at is None:
+        return x.squeeze()
+    chosen = axes_of(at, x.dim())
+    for a in chosen:
+        if x.shape[a] != 1:
+            raise ValueError(
+                f"Can not squeeze dim[{a}], expected a dimension of 1, got {x.shape[a]}"
+            )
+    return x.squeeze(chosen)
 
 
 @operation("concat")

@@ -64,6 +64,8 @@ def random_uniform(
     """Numbers from minval to maxval (1), each as likely."""
     kind, sizes = as_dtype(dtype), sizes_of(shape)
     if not kind.is_inexact:
+        if maxval is None:
+            raise ValueError(f"Must specify maxval for integer dtype {kind.name}")
         return tf["randint"](minval, maxval, tuple(sizes), generator=generator, dtype=kind)
     drawn = tf["rand"](sizes, generator=generator, dtype=kind)
     high = value_of(1.0 if maxval is None else maxval, kind)

@@ -32,8 +32,8 @@ def cond(
     pred: Any, true_fn: Callable[[], Any] | None = None, false_fn: Callable[[], Any] | None = None,
     strict: bool = False, name: str = "cond", fn1: Any = None, fn2: Any = None,
 ) -> Any:  # fmt: skip
-    """true_fn() if pred else false_fn(), decided by each run. TypeError where they give different
-    numbers of tensors."""
+    """true_fn() if pred else false_fn(), decided by each run; a list of one tensor is that tensor,
+    unless `strict`. TypeError where they give different numbers of tensors."""
     if isinstance(pred, bool):
         raise TypeError("pred must not be a Python bool")
     with get_default_graph().name_scope(name):
@@ -49,7 +49,10 @@ def cond(
         made = add(
             "Merge", _cond, (pred, branches[0], branches[0].free, branches[1], branches[1].free)
         )
-    return _unpacked(made, branches[0].results)
+    found = _unpacked(made, branches[0].results)
+    return (
+        found[0] if not strict and isinstance(found, (list, tuple)) and len(found) == 1 else found
+    )
 
 
 def _cond(pred: Any, true: Body, true_free: Any, false: Body, false_free: Any) -> Any:
@@ -64,15 +67,16 @@ def case(
     pred_fn_pairs: Any, default: Callable[[], Any] | None = None, exclusive: bool = False,
     strict: bool = False, name: str = "case",
 ) -> Any:  # fmt: skip
-    """The result of the first function whose condition holds, else of `default`. ValueError
-    without a default."""
+    """The result of the first function whose condition holds, else of `default`; whether others
+    hold is not looked at (`exclusive`). ValueError without a default."""
     pairs = list(pred_fn_pairs.items() if isinstance(pred_fn_pairs, dict) else pred_fn_pairs)
     if default is None:
         raise ValueError("[case] a default must be given")
     if not pairs:
         return default()
     pred, first = pairs[0]
-    return cond(pred, first, lambda: case(pairs[1:], default), name=name)
+    rest = pairs[1:]
+    return cond(pred, first, lambda: case(rest, default, exclusive, strict), strict, name)
 
 
 def _inputs(values: Sequence[Any], where: str) -> list[Tensor]:

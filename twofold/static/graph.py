@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -94,11 +95,11 @@ class Graph:
     @contextlib.contextmanager
     def as_default(self) -> Iterator[Graph]:
         """A block whose operations go to this graph."""
-        _stack.append(self)
+        opened.graphs.append(self)
         try:
             yield self
         finally:
-            _stack.pop()
+            opened.graphs.pop()
 
     @contextlib.contextmanager
     def device(self, name: Any) -> Iterator[None]:
@@ -162,18 +163,26 @@ class Graph:
         return (graph_seed * 1_000_003 + (self.seeded if op_seed is None else op_seed)) % 2**63
 
 
-_stack: list[Graph] = []
+class _Open(threading.local):
+    """The graphs and sessions whose blocks are open in this thread, the innermost last."""
+
+    def __init__(self) -> None:
+        self.graphs: list[Graph] = []
+        self.sessions: list[Any] = []
+
+
+opened = _Open()
 _default = [Graph()]
 
 
 def get_default_graph() -> Graph:
     """The graph that operations go to."""
-    return _stack[-1] if _stack else _default[0]
+    return opened.graphs[-1] if opened.graphs else _default[0]
 
 
 def reset_default_graph() -> None:
     """Begin a new default graph. RuntimeError within a graph's block."""
-    if _stack:
+    if opened.graphs:
         raise RuntimeError("Do not use tf.reset_default_graph() to clear nested graphs.")
     _default[0] = Graph()
 
@@ -297,20 +306,16 @@ def symbol_of(value: Any) -> Symbol:
     raise TypeError(f"Control input must be Operation or Tensor; got {type(value).__name__}")
 
 
-sessions: list[Any] = []
-"""The sessions whose blocks are open, the innermost last."""
-
-
 def default_session(session: Any = None) -> Any:
     """The session, or the default one. ValueError where there is none."""
     if session is not None:
         return session
-    if not sessions:
+    if not opened.sessions:
         raise ValueError(
             "Cannot evaluate tensor using `eval()`: No default session is registered. Use `with "
             "sess.as_default()` or pass an explicit session to `eval(session=sess)`"
         )
-    return sessions[-1]
+    return opened.sessions[-1]
 
 
 def enter(symbol: Tensor, name: str) -> Tensor:

@@ -300,10 +300,15 @@ class BatchNormalization(Layer):
         self, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True,
         scale: bool = True, beta_initializer: Any = None, gamma_initializer: Any = None,
         moving_mean_initializer: Any = None, moving_variance_initializer: Any = None,
-        fused: Any = None, renorm: bool = False, **options: Any,
+        fused: Any = None, renorm: bool = False, beta_regularizer: Any = None,
+        gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None,
+        virtual_batch_size: int | None = None, **options: Any,
     ) -> None:  # fmt: skip
-        if renorm:
-            raise NotImplementedError("[batch_normalization] renorm is not supported")
+        if renorm or beta_constraint or gamma_constraint or virtual_batch_size:
+            raise NotImplementedError(
+                "[batch_normalization] renorm, constraints and virtual_batch_size are not supported"
+            )
+        self.regularizers = gamma_regularizer, beta_regularizer
         super().__init__(**options)
         self.axis, self.momentum, self.epsilon = axis, momentum, epsilon
         self.center, self.scale = center, scale
@@ -316,8 +321,9 @@ class BatchNormalization(Layer):
         """Make the variables."""
         n = [_axis_size(inputs, self.axis, "BatchNormalization")]
         gamma, beta, mean, variance = self.starts
-        self.gamma = self.add_variable("gamma", n, gamma) if self.scale else None
-        self.beta = self.add_variable("beta", n, beta) if self.center else None
+        for_gamma, for_beta = self.regularizers
+        self.gamma = self.add_variable("gamma", n, gamma, for_gamma) if self.scale else None
+        self.beta = self.add_variable("beta", n, beta, for_beta) if self.center else None
         self.moving_mean = self.add_variable("moving_mean", n, mean, trainable=False)
         self.moving_variance = self.add_variable("moving_variance", n, variance, trainable=False)
 

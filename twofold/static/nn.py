@@ -145,6 +145,13 @@ def _same(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, 
     return total // 2, total - total // 2
 
 
+def _is_same(padding: str) -> bool:
+    """Whether a padding is SAME. ValueError where it is not VALID either."""
+    if padding.upper() not in ("SAME", "VALID"):
+        raise ValueError(f"padding must be SAME or VALID; got {padding!r}")
+    return padding.upper() == "SAME"
+
+
 def _channels_first(x: Value, data_format: str) -> Value:
     return x if data_format[:2] == "NC" else x.movedim(-1, 1)
 
@@ -158,10 +165,8 @@ def _padded(
     fill: float = 0.0,
 ) -> tuple[Value, tuple[int, ...]]:  # fmt: skip
     """x and the padding that the kernel is to add; what is uneven is added to x here."""
-    if padding.upper() == "VALID":
+    if not _is_same(padding):
         return x, (0,) * len(kernel)
-    if padding.upper() != "SAME":
-        raise ValueError(f"padding must be SAME or VALID; got {padding!r}")
     pads = [_same(*n) for n in zip(x.shape[2:], kernel, stride, dilation)]
     if all(a == b for a, b in pads):
         return x, tuple(a for a, _ in pads)
@@ -213,21 +218,28 @@ def conv2d_transpose(
     value: Any, filter: Any, output_shape: Any = None, strides: Any = 1, padding: str = "SAME",
     data_format: str = "NHWC",
 ) -> Any:  # fmt: skip
-    """The gradient of a convolution by its input; filters are (height, width, outputs, inputs)."""
+    """The gradient of a convolution by its input; filters are (height, width, outputs, inputs).
+    ValueError for an `output_shape` whose convolution has another size than `value`."""
+    same = _is_same(padding)
     w = value_of(filter).permute(3, 2, 0, 1)
     x, stride = _channels_first(value_of(value), data_format), _space(strides, data_format)
     y = F.conv_transpose2d(x, w, None, stride)
     if output_shape is None:
         sizes = [
-            n * s if padding.upper() == "SAME" else n * s + max(k - s, 0)
+            n * s if same else n * s + max(k - s, 0)
             for n, s, k in zip(x.shape[2:], stride, w.shape[2:])
         ]
     else:
         sizes = list(_space([int(n) for n in arrays.sizes_of(output_shape)], data_format))
-    pads = [
-        _same(n, k, s)[0] if padding.upper() == "SAME" else 0
-        for n, k, s in zip(sizes, w.shape[2:], stride)
+    given = [
+        -(-n // s) if same else (n - k) // s + 1 for n, k, s in zip(sizes, w.shape[2:], stride)
     ]
+    if given != list(x.shape[2:]):
+        raise ValueError(
+            f"Conv2DBackpropInput: an output of {sizes} comes of {given} places, not of "
+            f"{list(x.shape[2:])}"
+        )
+    pads = [_same(n, k, s)[0] if same else 0 for n, k, s in zip(sizes, w.shape[2:], stride)]
     more = [max(a + n - m, 0) for a, n, m in zip(pads, sizes, y.shape[2:])]
     if any(more):
         y = F.pad(y, [0, more[1], 0, more[0]])
@@ -288,9 +300,10 @@ def dropout(
 def _moments(x: Any, axes: Any, keep: bool) -> Any:
     """Mean and variance."""
     x = value_of(x)
-    mean = x.mean(dim=tuple(axes), keepdim=True)
-    var = ((x - mean) ** 2).mean(dim=tuple(axes), keepdim=keep)
-    return (mean if keep else x.mean(dim=tuple(axes))), var
+    at = ops.axes_of(axes, x.dim())
+    mean = x.mean(dim=at, keepdim=True)
+    var = ((x - mean) ** 2).mean(dim=at, keepdim=keep)
+    return (mean if keep else x.mean(dim=at)), var
 
 
 def moments(

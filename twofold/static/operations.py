@@ -250,6 +250,10 @@ arg_max, arg_min = argmax, argmin
 @operation("AddN")
 def add_n(inputs: Sequence[Any]) -> Any:
     """The sum of tensors of one shape."""
+    if not inputs:
+        raise ValueError(
+            "inputs must be a list of at least one Tensor with the same dtype and shape"
+        )
     total = value_of(inputs[0])
     for x in inputs[1:]:
         total = total + value_of(x)

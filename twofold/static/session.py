@@ -17,7 +17,7 @@ from ..explanation import explain
 from ..tensor import Tensor as Value
 from .errors import FailedPreconditionError, InvalidArgumentError
 from .function import copy_of, place_of, result
-from .graph import Graph, Operation, Placeholder, Tensor, get_default_graph, sessions
+from .graph import Graph, Operation, Placeholder, Tensor, get_default_graph, opened
 from .schedule import Schedule
 from .state import State, Update
 from .symbol import Symbol, leaves, replace
@@ -263,14 +263,14 @@ class Session:
         return _Default(self)
 
     def __enter__(self) -> Session:
-        sessions.append(self)
+        opened.sessions.append(self)
         self._contexts.append(self.graph.as_default())
         self._contexts[-1].__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._contexts.pop().__exit__(*error)
-        sessions.remove(self)
+        opened.sessions.remove(self)
         self.close()
 
     def close(self) -> None:
@@ -292,11 +292,11 @@ class _Default:
         self.session = session
 
     def __enter__(self) -> Session:
-        sessions.append(self.session)
+        opened.sessions.append(self.session)
         return self.session
 
     def __exit__(self, *error: Any) -> None:
-        sessions.remove(self.session)
+        opened.sessions.remove(self.session)
 
 
 class InteractiveSession(Session):
@@ -304,12 +304,12 @@ class InteractiveSession(Session):
 
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
         super().__init__(target, graph, config)
-        sessions.append(self)
+        opened.sessions.append(self)
 
     def close(self) -> None:
         """Let go of the variables."""
-        if self in sessions:
-            sessions.remove(self)
+        if self in opened.sessions:
+            opened.sessions.remove(self)
         super().close()
 
 
@@ -337,4 +337,4 @@ def _array(value: Any) -> Any:
 
 def get_default_session() -> Session | None:
     """The session of the innermost block."""
-    return sessions[-1] if sessions else None
+    return opened.sessions[-1] if opened.sessions else None
