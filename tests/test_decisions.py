@@ -651,3 +651,40 @@ def test_a_branch_that_is_not_taken_draws_no_random_numbers() -> None:
     captured = tf.compile(f)
     for sign in (1.0, -1.0, 1.0, -1.0, -1.0, 1.0):
         assert drawn(captured, sign) == drawn(f, sign)
+
+
+def _tenfold(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(x: Any) -> Any:
+        if x.sum() > 0:
+            return function(x) * 10
+        return function(x)
+
+    return wrapper
+
+
+@_tenfold
+def _wrapped(x: Any) -> Any:
+    if x.sum() > -3:
+        return x + 1
+    return x - 1
+
+
+def test_a_wrapper_is_not_what_it_wraps() -> None:
+    def calls(x: Any) -> Any:
+        return _wrapped(x) + 1
+
+    check(_wrapped, *rows(1, -2, -9, 4))
+    check(calls, *rows(1, -2, -9, 4))
+
+
+def _own_lambda(x: Any, of: Any = lambda y: y * 2 if y.sum() > 0 else y) -> Any:
+    return of(x)
+
+
+@pytest.mark.filterwarnings("ignore::twofold.capture.NotCaptured")
+def test_a_lambda_is_not_the_function_around_it() -> None:
+    captured = tf.compile(_own_lambda)
+    for sign in (1.0, -1.0, 1.0, -1.0):
+        x = tf.tensor([sign])
+        assert captured(x).tolist() == _own_lambda(x).tolist()

@@ -130,13 +130,15 @@ def _rewritten_code(function: types.FunctionType) -> types.CodeType:
     if code.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
         raise NotRewritable("generators and coroutines are not rewritten")
     try:
-        lines, first = inspect.getsourcelines(function)
+        lines, first = inspect.getsourcelines(code)  # not of what it wraps
         tree = ast.parse(textwrap.dedent("".join(lines)))
     except (OSError, TypeError, SyntaxError) as error:
         raise NotRewritable(f"its source is not at hand ({error})") from None
     if len(tree.body) != 1 or not isinstance(tree.body[0], ast.FunctionDef):
         raise NotRewritable("only functions made by def are rewritten")
     definition = tree.body[0]
+    if definition.name != code.co_name:  # the source of a lambda is the whole statement
+        raise NotRewritable("only functions made by def are rewritten")
     ast.increment_lineno(definition, first - 1)
     definition.decorator_list = []
     definition.returns = None
