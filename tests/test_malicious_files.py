@@ -201,6 +201,10 @@ MODEL_CALLS = {
     "code of a graph": b"ctwofold.fx.graph_module\nGraphModule\n)\x81"
     + state(training=b"\x88", _graph=GRAPH)
     + b".",
+    "what copying calls": KEEPER + state(__deepcopy__=KEEPER + state(kept=b"N")) + b".",
+    "what copying calls of a dict": b"ccollections\nOrderedDict\n)R"
+    + state(__deepcopy__=KEEPER + state(kept=b"N"))
+    + b".",
     "state that is no dict": MODULE + b")\x81]b.",
     "state for properties": MODULE + b")\x81N}" + text("training") + b"K\1s\x86b.",
     "state of nameless things": MODULE + b")\x81}K\1K\2sb.",

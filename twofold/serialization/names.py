@@ -122,7 +122,7 @@ def _instances(name: str, kind: type) -> Known:
         raise Refused(f"[load] the file calls {name}, which is only filled with what it holds")
 
     def fill(value: Any, state: Any) -> None:
-        if type(state) is not dict or any(type(key) is not str for key in state):
+        if type(state) is not dict or not all(map(_may_be_set, state)):
             raise FormatError(f"[load] the state of {name} is a dict of names; got {shown(state)}")
         value.__setstate__(state)
 
@@ -227,6 +227,12 @@ def _from_type(function: Any, kind: Any, args: Any, state: Any) -> Any:
     return result
 
 
+def _may_be_set(name: Any) -> bool:
+    """Whether a file may set an attribute of that name: `copy` and `pickle` call some of an
+    instance's own, `__deepcopy__` and `__reduce_ex__` among them."""
+    return type(name) is str and not name.startswith("__")
+
+
 def _set_attributes(value: Any, state: Any) -> None:
     """Give a value the attributes that a file notes, if they hide nothing of its class and replace
     nothing that it is made of."""
@@ -238,7 +244,7 @@ def _set_attributes(value: Any, state: Any) -> None:
     if not isinstance(state, dict):
         raise FormatError(f"[load] attributes are a dict; got {type(state).__name__}")
     for name in state:
-        is_name = isinstance(name, str) and name.isidentifier()
+        is_name = _may_be_set(name) and name.isidentifier()
         if not is_name or name in own or hasattr(type(value), name):
             raise Refused(f"[load] the attribute {shown(name)} cannot be set by a file")
     own.update(state)
