@@ -72,6 +72,10 @@ def test_refusals() -> None:
         tf.function([], x.sum())
     with pytest.raises(ValueError, match="nothing needs"):
         tf.function([x, tf.placeholder(())], x.sum())
+    with pytest.warns(UserWarning, match="nothing needs"):
+        tf.function([x, tf.placeholder(())], x.sum(), on_unused_input="warn")
+    with pytest.raises(ValueError, match="on_unused_input"):
+        tf.function([x], x.sum(), on_unused_input="warm")
     with pytest.raises(ValueError, match="updated twice"):
         tf.function([x], updates=[(w, x), (w, x)])
     with pytest.raises(ValueError, match="must depend"):

@@ -11,13 +11,12 @@ from .. import dtypes
 from ..creation import arange, as_tensor, full
 from ..creation import linspace as linspace_values
 from ..functions import functions as tf
-from ..graph.types import Type
 from ..tensor import Tensor as Value
 from .graph import Tensor, as_dtype, operation
 from .graph import add as new
 from .operations import axes_of, convert_to_tensor, pair, value_of
 from .sizes import TensorShape
-from .symbol import OPEN_SIZES, Samples, Symbol
+from .symbol import Samples, Symbol, samples_of
 
 
 @operation("Shape")
@@ -55,10 +54,8 @@ def _reshape_guess(tensor: Any, shape: Any) -> Samples | None:
     known = isinstance(tensor, Symbol) and tensor.known is not None
     if not known or not isinstance(shape, (list, tuple)):
         return None
-    fixed = [n if type(n) is int and n >= 0 else None for n in shape]
-    first, second = (tuple([o if n is None else n for n in fixed]) for o in OPEN_SIZES)
-    dtype = tensor.known[1]
-    return Type(first, dtype), Type(second, dtype)
+    sizes = [n if type(n) is int and n >= 0 else None for n in shape]
+    return samples_of(sizes, tensor.known[1])
 
 
 @operation("Reshape", _reshape_guess)

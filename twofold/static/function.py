@@ -8,6 +8,7 @@ numbers: the part is a window, not a copy, and another `i` is another window for
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,8 @@ class Function:
                 raise TypeError(f"[function] only variables are updated; got {variable!r}")
         for variable, new in self.updates:
             known = new.known if isinstance(new, Symbol) else None
-            if known and variable.known and known[1].is_inexact > variable.known[1].is_inexact:
+            held_as = variable.known
+            if known and held_as and known[1].is_inexact and not held_as[1].is_inexact:
                 raise TypeError(
                     f"[function] an update must have the dtype of its variable, {variable!r}; got "
                     f"{new!r}; try a cast"
@@ -96,7 +98,11 @@ class Function:
                     f"{place_of(symbol)}; try adding it to inputs, or to givens"
                 )
         unused = [i.variable for i in self.inputs if i.variable not in needed]
-        if unused and on_unused_input == "raise":
+        if on_unused_input not in ("raise", "warn", "ignore"):
+            raise ValueError(f"[function] an unknown on_unused_input; got {on_unused_input!r}")
+        if unused and on_unused_input == "warn":
+            warnings.warn(f"[function] inputs that nothing needs: {unused}", stacklevel=4)
+        elif unused and on_unused_input == "raise":
             raise ValueError(
                 f"[function] inputs that nothing needs: {unused}; try leaving them out, or "
                 "on_unused_input='ignore'"
@@ -275,7 +281,8 @@ def function(
     `updates` are pairs of a shared variable and its new value, which it gets after the outputs are
     computed. `givens` puts other expressions in the place of expressions. `outputs` is an
     expression or a nest of them, and so is the result. ValueError where an input is missing or
-    needed by nothing, or a variable is updated twice.
+    needed by nothing (unless `on_unused_input` is "warn" or "ignore"), or a variable is updated
+    twice.
 
     >>> import twofold as tf
     >>> x = tf.placeholder((None,), name="x")

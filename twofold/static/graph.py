@@ -17,10 +17,9 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType
-from ..graph.types import Type
 from .sizes import TensorShape
 from .state import Input
-from .symbol import OPEN_SIZES, Deferred, Samples, Symbol, define_operators
+from .symbol import Deferred, Samples, Symbol, define_operators, samples_of
 
 _DTYPES = {"float": dtypes.float32, "double": dtypes.float64, "bool": dtypes.bool_}
 
@@ -232,12 +231,8 @@ class Tensor(Symbol):
         ):
             raise ValueError(f"Shapes {self.shape} and {TensorShape(said)} are incompatible")
         sizes = [n if m is None else m for m, n in zip(mine, said)]
-        if self.dtype is not None and sizes != self.shape._dims:
-            first, second = (
-                Type(tuple([n if size is None else size for size in sizes]), self.dtype)
-                for n in OPEN_SIZES
-            )
-            self.samples = first, second
+        if self.dtype is not None and tuple(sizes) != self.shape._dims:
+            self.samples = samples_of(sizes, self.dtype)
 
     def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
         """The value, computed by the session, or the default one."""

@@ -10,7 +10,7 @@ from ..dtypes import DType
 from ..func.derivatives import pull_back
 from ..graph.types import Type
 from ..tensor import Tensor, wrap
-from .symbol import OPEN_SIZES, Symbol
+from .symbol import Symbol, samples_of
 
 
 class Input(Symbol):
@@ -28,13 +28,7 @@ class Input(Symbol):
         return "Placeholder"
 
     def _infer(self) -> tuple[Any, Any] | None:
-        if self.given_shape is None:
-            return None
-        first, second = (
-            Type(tuple(n if size is None else size for size in self.given_shape), self.given_dtype)
-            for n in OPEN_SIZES
-        )
-        return first, second
+        return None if self.given_shape is None else samples_of(self.given_shape, self.given_dtype)
 
 
 def _not_given() -> Any:

@@ -298,6 +298,14 @@ class Deferred:
         return self.__qualname__  # type: ignore[attr-defined]
 
 
+def samples_of(shape: Sequence[int | None], dtype: DType) -> Samples:
+    """Samples of a tensor whose shape has None for open sizes."""
+    first, second = (
+        Type(tuple([n if size is None else size for size in shape]), dtype) for n in OPEN_SIZES
+    )
+    return first, second
+
+
 def type_of(value: Any) -> Any:
     """A tensor's type; Python values stay."""
     return value._node().type if isinstance(value, Tensor) else value

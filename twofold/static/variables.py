@@ -26,7 +26,7 @@ from .state import State, Update
 from .symbol import Symbol
 
 
-def _refuse(where: str, **options: Any) -> None:
+def refuse(where: str, **options: Any) -> None:
     """NotImplementedError for an option that would act in TensorFlow, and does not here."""
     for name, value in options.items():
         if value is not None:
@@ -69,7 +69,7 @@ class Variable(Tensor, State):
         dtype: Any = None, expected_shape: Any = None, import_scope: Any = None,
         constraint: Any = None, use_resource: Any = None,
     ) -> None:  # fmt: skip
-        _refuse("Variable", variable_def=variable_def, constraint=constraint)
+        refuse("Variable", variable_def=variable_def, constraint=constraint)
         graph = get_default_graph()
         taken = graph.unique_name(name or "Variable")
         with graph.name_scope(taken + "/"), graph.control_dependencies(None):
@@ -308,7 +308,7 @@ def variable_scope(
 ) -> Iterator[VariableScope]:  # fmt: skip
     """A block in which `get_variable` makes variables below a name, or shares those that are there
     (`reuse`, which blocks within inherit). A variable is whole, whatever `partitioner` says."""
-    _refuse("variable_scope", custom_getter=custom_getter, constraint=constraint)
+    refuse("variable_scope", custom_getter=custom_getter, constraint=constraint)
     graph = get_default_graph()
     store = store_of(graph)
     before = store.scope
@@ -347,7 +347,7 @@ def get_variable(
     that is there. ValueError where it is there and not to be shared, or the other way round.
     `initializer` may be a value, which says shape and dtype. A variable is whole, whatever
     `partitioner` says."""
-    _refuse("get_variable", custom_getter=custom_getter, constraint=constraint)
+    refuse("get_variable", custom_getter=custom_getter, constraint=constraint)
     graph = get_default_graph()
     store = store_of(graph)
     scope = store.scope

@@ -20,6 +20,7 @@ from ...static.variables import (
     global_variables,
     global_variables_initializer,
     local_variables_initializer,
+    refuse,
 )
 
 
@@ -84,13 +85,6 @@ class RunConfig:
         self.__dict__.update(options)
 
 
-def _refuse(where: str, **options: Any) -> None:
-    """NotImplementedError for an option that is not None."""
-    for name, value in options.items():
-        if value is not None:
-            raise NotImplementedError(f"[estimator] {name} of {where} is not supported")
-
-
 class Estimator:
     """A model by a function (features, labels, mode, params) that gives an EstimatorSpec.
 
@@ -101,8 +95,7 @@ class Estimator:
         self, model_fn: Callable[..., Any], model_dir: str | None = None, config: Any = None,
         params: Any = None, warm_start_from: Any = None,
     ) -> None:  # fmt: skip
-        if warm_start_from is not None:
-            raise NotImplementedError("[estimator] warm_start_from is not supported")
+        refuse("estimator", warm_start_from=warm_start_from)
         model_dir = model_dir or getattr(config, "model_dir", None)
         self._seed = getattr(config, "tf_random_seed", None)
         self.model_fn, self.params = model_fn, params
@@ -150,7 +143,7 @@ class Estimator:
         saving_listeners: Any = None,
     ) -> Estimator:
         """Take steps until `steps` were taken or the inputs end."""
-        _refuse("train", hooks=hooks, saving_listeners=saving_listeners)
+        refuse("estimator.train", hooks=hooks, saving_listeners=saving_listeners)
         with Graph().as_default() as graph:
             spec, batches, fed = self._built(input_fn, ModeKeys.TRAIN)
             session = self._session(graph)
@@ -167,7 +160,7 @@ class Estimator:
         checkpoint_path: str | None = None, name: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """The loss and the metrics over the inputs."""
-        _refuse("evaluate", hooks=hooks, checkpoint_path=checkpoint_path)
+        refuse("estimator.evaluate", hooks=hooks, checkpoint_path=checkpoint_path)
         with Graph().as_default() as graph:
             spec, batches, fed = self._built(input_fn, ModeKeys.EVAL)
             session = self._session(graph)
@@ -187,7 +180,7 @@ class Estimator:
         checkpoint_path: str | None = None,
     ) -> Iterator[Any]:  # fmt: skip
         """The predictions, those of `predict_keys` or all, one example after another."""
-        _refuse("predict", hooks=hooks, checkpoint_path=checkpoint_path)
+        refuse("estimator.predict", hooks=hooks, checkpoint_path=checkpoint_path)
         with Graph().as_default() as graph:
             spec, batches, fed = self._built(input_fn, ModeKeys.PREDICT)
             session = self._session(graph)

@@ -11,9 +11,8 @@ from .... import dtypes
 from ....creation import arange as _arange
 from ....creation import as_tensor, full, ones, zeros
 from ....functions import functions as tf
-from ....graph.types import Type
 from ....static.expression import grad as _grad
-from ....static.symbol import Samples, Symbol
+from ....static.symbol import Samples, Symbol, samples_of
 from ....tensor import Tensor
 from ..variable import (
     SharedVariable,
@@ -258,8 +257,7 @@ def _reshape_guess(x: Any, newshape: Any, ndim: int | None = None) -> Samples | 
     if not fits:
         return None
     sizes = [n if type(n) is int and n >= 0 else None for n in newshape]
-    first, second = ([open_ if n is None else n for n in sizes] for open_ in (12, 20))
-    return Type(tuple(first), x.known[1]), Type(tuple(second), x.known[1])
+    return samples_of(sizes, x.known[1])
 
 
 def _reshape(x: Any, newshape: Any, ndim: int | None = None) -> Any:
