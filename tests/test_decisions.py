@@ -588,6 +588,21 @@ def _effects_in_a_loop(x: Any) -> Any:
     return x * len(found)
 
 
+def _effects_of_parts(x: Any) -> Any:
+    found: list[Any] = []
+    numbers = iter([1, 2])
+    keep = lambda v: found.append(v) or v  # noqa: E731
+    y = keep(x) if x.sum() > 0 else x
+    if x[0] > 1:
+        z = sum([found.append(k) or k for k in (1, 2)])
+    else:
+        z = 1
+    if x[0] > 2:
+        for k in numbers:
+            z = z + k
+    return y * z * len(found) + len(list(numbers))
+
+
 def _guarded(x: Any) -> Any:
     known = {"a": x} if float(x[0]) > 0 else {}
     return x * 2 if x[0] > 0 and known["a"].sum() > 0 else x * 3
@@ -600,7 +615,8 @@ def _guarded(x: Any) -> Any:
         _read_by_a_function_within, _bound_by_a_function_within, _functions_made_in_a_loop,
         _other_name_of_what_is_changed, _other_name_given_back, _dict_changed, _list_changed,
         _dict_changed_by_a_function, _first_that_is_true, _bound_by_match,
-        _bound_in_a_comprehension, _effects_in_expressions, _effects_in_a_loop, _guarded,
+        _bound_in_a_comprehension, _effects_in_expressions, _effects_in_a_loop,
+        _effects_of_parts, _guarded,
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore::twofold.capture.NotCaptured")

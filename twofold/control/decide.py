@@ -131,6 +131,14 @@ def called(function: Any) -> Any:
     return rewriting[0](function)
 
 
+def iterated(values: Any) -> Any:
+    """What a loop over a name goes over. CannotRecord within a recorded branch or loop for an
+    iterator, of which it uses what is left."""
+    if hasattr(values, "__next__"):
+        effect("a loop goes over an iterator")
+    return values
+
+
 def called_on_own(function: Any) -> Any:
     """`called` for a method of a list or dict that the function itself made."""
     return rewriting[0](function) if reasons.on else function
@@ -140,16 +148,20 @@ def _has_effect(function: Any) -> bool:
     owner = getattr(function, "__self__", None)
     if isinstance(owner, (list, dict, set, deque, bytearray)):
         return function.__name__ in _CHANGES
+    if getattr(function, "__name__", "") == "<lambda>":  # which is not rewritten
+        return not CHANGES_ALONE.isdisjoint(function.__code__.co_names)
     kind = type(owner).__module__
     return function is next or kind in ("random", "_io") or kind.startswith("numpy.random.")
 
 
-_CHANGES = frozenset(
-    "__delitem__ __setitem__ add append appendleft clear difference_update discard extend "
-    "extendleft insert intersection_update move_to_end pop popitem popleft remove reverse rotate "
-    "setdefault sort subtract symmetric_difference_update update".split()
+CHANGES_ALONE = frozenset(
+    "__delitem__ __next__ __setitem__ append appendleft clear difference_update discard extend "
+    "extendleft insert intersection_update move_to_end next pop popitem popleft remove reverse "
+    "setdefault symmetric_difference_update update".split()
 )
-"""Methods that change Python's containers."""
+"""Names, which tensors have no methods of, of what changes Python's containers and iterators."""
+
+_CHANGES = CHANGES_ALONE | {"add", "rotate", "sort", "subtract"}
 
 
 rewriting: list[Callable[[Any], Any]] = []

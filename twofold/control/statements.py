@@ -250,6 +250,8 @@ class Statements:
         simple = isinstance(node.target, ast.Name) and not node.orelse
         if not is_range or not simple or has(node.body, ast.Return) or self._shares([node]):
             self._inside(node)
+            if isinstance(node.iter, ast.Name):
+                node.iter = ask("iterated", node.iter)
             return [node]
         assert isinstance(call, ast.Call) and isinstance(node.target, ast.Name)
         span, at = self._new("range"), self._new("at")

@@ -143,6 +143,8 @@ class Assigned:
                 self._expression(node, changed)
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, (ast.Store, ast.Del)):
                 self._effect(node, f"the attribute {node.attr} is set")
+            elif isinstance(node, _COMPREHENSIONS) and _calls(node, decide.CHANGES_ALONE):
+                self._effect(node, "a call is made for its effect")
             elif isinstance(node, _EFFECTS):
                 self._effect(node, f"{type(node).__name__.lower()} has an effect")
         self.names = sorted({*bound, *changed})
@@ -167,6 +169,16 @@ class Assigned:
     def _effect(self, node: ast.AST, what: str) -> None:
         if not self.effect:
             self.effect = f"{what} in line {node.lineno}"  # type: ignore[attr-defined]
+
+
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def _calls(node: ast.AST, names: frozenset[str]) -> bool:
+    """Whether something of one of these names is called."""
+    called = [n.func for n in ast.walk(node) if isinstance(n, ast.Call)]
+    found = {f.attr for f in called if isinstance(f, ast.Attribute)}
+    return not names.isdisjoint(found | {f.id for f in called if isinstance(f, ast.Name)})
 
 
 def _is_local(node: ast.AST) -> bool:
