@@ -54,7 +54,9 @@ def compile(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     training step (forward, `backward()`, `optimizer.step()`) is captured whole, and parameters,
     optimizer state, gradients and random numbers are as without. Where it decides by a tensor's
     value (`if`, `while`, `for ... in range`), both ways become part of the plan, by its source, if
-    they are values and no effects; with `control="dynamic"` it then runs as it is. Functions that
+    they are values and no effects; with `control="dynamic"` it then runs as it is. Python numbers
+    that differ between the ways, or from round to round, become tensors, which are no `int` and no
+    keys of dicts; numbers of other scopes stay as they were when captured. Functions that
     cannot be replayed run as they are, with a warning that says why and where; with
     `fullgraph=True` that is a RuntimeError. Also a decorator. A module stays a module, with the
     parameters of the one given. PyTorch's other options change nothing. TypeError for arguments
