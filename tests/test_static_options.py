@@ -161,6 +161,7 @@ def _transposed(shape: list[int], padding: str) -> Any:
         (ValueError, lambda: tf.nn.dropout(tf.zeros([5]))),
         (ValueError, lambda: tf.squeeze(tf.zeros([1, 2]), [1])),
         (ValueError, lambda: tf.add_n([])),
+        (NotImplementedError, lambda: tf.Session("grpc://localhost:2222")),
         (ValueError, lambda: tf.random_uniform([2], dtype=tf.int32)),
         (ValueError, lambda: _transposed([1, 9, 9, 1], "SAME")),
         (ValueError, lambda: _transposed([1, 4, 4, 1], "FULL")),
@@ -254,3 +255,13 @@ def test_more_values() -> None:
     assert _value(tf.cond(yes, lambda: [1], lambda: [2], strict=True)) == [1]
     tf.layers.batch_normalization(tf.ones([2, 3]), gamma_regularizer=tf.nn.l2_loss)
     assert _value(tf.losses.get_regularization_losses()) == [1.5]
+
+
+def test_whole_numbers_carry_no_gradient() -> None:
+    """What is only reached by way of whole numbers has none, and cannot be minimized."""
+    v = tf.Variable([1.0, 2.0])
+    place = tf.to_float(tf.argmax(v))
+    assert tf.gradients(place, v) == [None]
+    assert _value(tf.gradients(place + tf.reduce_sum(v), v))[0].tolist() == [1, 1]
+    with pytest.raises(ValueError, match="No gradients provided"):
+        tf.train.GradientDescentOptimizer(0.1).minimize(place)

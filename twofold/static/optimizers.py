@@ -30,7 +30,8 @@ def gradients(
     colocate_gradients_with_ops: bool = False, gate_gradients: bool = False,
     aggregation_method: Any = None, stop_gradients: Any = None,
 ) -> list[Tensor | None]:  # fmt: skip
-    """The gradients of the sum of ys for each x; None for an x that no y depends on."""
+    """The gradients of the sum of ys for each x; None for an x that no y depends on, or
+    only by whole numbers."""
     if stop_gradients:
         raise NotImplementedError(
             "[gradients] stop_gradients is not supported; try tf.stop_gradient"
@@ -38,7 +39,7 @@ def gradients(
     ys = list(ys) if isinstance(ys, (list, tuple)) else [ys]
     listed = list(xs) if isinstance(xs, (list, tuple)) else [xs]
     seeds = grad_ys if grad_ys is None or isinstance(grad_ys, (list, tuple)) else [grad_ys]
-    reached = [x for x in listed if any(depends(y, x) for y in ys)]
+    reached = [x for x in listed if any(depends(y, x, smoothly=True) for y in ys)]
     made = Gradients(ys, reached, seeds)
     at = {id(x): k for k, x in enumerate(reached)}
     return [

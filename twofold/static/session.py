@@ -107,9 +107,12 @@ class Session:
 
     Only what the fetches need is computed. A pair of fetches and fed tensors is compiled as one
     plan, which later runs repeat. `traffic` counts the bytes that went in and out.
+    NotImplementedError for a `target`: all runs in this process.
     """
 
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
+        if target:
+            raise NotImplementedError(f"[session] runs in this process alone; got {target!r}")
         self.graph = get_default_graph() if graph is None else graph
         self.values: dict[State, Value] = {}
         self.traffic = Traffic()

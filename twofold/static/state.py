@@ -101,12 +101,15 @@ def _gradients(ys: list[Tensor], xs: list[Tensor], seeds: list[Any]) -> tuple[Te
     return tuple(map(wrap, pull_back([y for y, _ in pairs], [s for _, s in pairs], nodes)))
 
 
-def depends(y: Symbol, x: Symbol) -> bool:
-    """Whether `y` is computed from `x`."""
+def depends(y: Symbol, x: Symbol, smoothly: bool = False) -> bool:
+    """Whether `y` is computed from `x`; `smoothly`: by a way without whole numbers, which carry no
+    gradient."""
     seen: set[int] = set()
     stack = [y]
     while stack:
         symbol = stack.pop()
+        if smoothly and symbol.known is not None and not symbol.known[1].is_inexact:
+            continue
         if symbol is x:
             return True
         if id(symbol) not in seen and symbol.serial >= x.serial:
