@@ -285,3 +285,18 @@ def test_batch_of_none():
     assert tuple(y.shape) == (0, 4, 3, 3) and y.numpy().size == 0
     y = pooling.max_pool2d(tf.zeros(0, 3, 5, 5), 2)
     assert tuple(y.shape) == (0, 3, 2, 2) and y.numpy().size == 0
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_sums_over_no_channels_are_zeros(rank):
+    """What is left is the bias, and what is done with it."""
+    x = tf.zeros(2, 0, *(6, 5, 4)[:rank], requires_grad=True)
+    w = tf.zeros(3, 0, *(3,) * rank, requires_grad=True)
+    bias = tf.tensor([1.0, -2.0, 3.0], requires_grad=True)
+    y = getattr(convolution, f"conv{rank}d")(x, w, bias, padding=1).relu()
+    wanted = np.broadcast_to(np.array([1, 0, 3]).reshape(3, *(1,) * rank), y.shape)
+    assert (y.detach().numpy() == wanted).all()
+    y.sum().backward()
+    n = y.numel() / 3
+    assert bias.grad.tolist() == [n, 0, n]
+    assert x.grad.shape == x.shape and w.grad.shape == w.shape

@@ -269,7 +269,7 @@ def schedule(
         padded=inside < 1,
         batch_first=inside < WORTH_BATCH_FIRST and g.batch >= spec.pixels // 2,
     )
-    if prod(g.kernel):
+    if prod(g.kernel) * g.channels:
         launches = [pack_weights(g, w, dtype, spec.vectors, spec.lanes, threads)]
         (packed,) = launches[0].writes
     else:
