@@ -137,3 +137,11 @@ def test_what_is_refused() -> None:
         theano.function([x], theano.scan(lambda e: e, sequences=x, n_steps=5)[0])([1.0, 2.0])
     found = theano.function([], T.take(np.arange(6.0).reshape(2, 3), [[2, 0]], axis=-1))()
     np.testing.assert_array_equal(found, [[[2, 0]], [[5, 3]]])
+
+
+def test_whether_there_is_a_variable() -> None:
+    """`if not W: W = ...` is how tutorials ask; a chain of comparisons is a mistake."""
+    w, x = theano.shared(np.zeros((2, 2))), T.dscalar("x")
+    assert w and x and w + x
+    with pytest.raises(TypeError, match="boolean operations"):
+        x < 1 < 2  # noqa: B015

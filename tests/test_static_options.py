@@ -161,6 +161,8 @@ def _transposed(shape: list[int], padding: str) -> Any:
         (ValueError, lambda: tf.nn.dropout(tf.zeros([5]))),
         (ValueError, lambda: tf.squeeze(tf.zeros([1, 2]), [1])),
         (ValueError, lambda: tf.add_n([])),
+        (ValueError, lambda: tf.losses.mean_squared_error([1.0], [2.0], reduction="mean")),
+        (TypeError, lambda: tf.cond(tf.constant(1.5), lambda: 1, lambda: 2)),
         (NotImplementedError, lambda: tf.Session("grpc://localhost:2222")),
         (ValueError, lambda: tf.random_uniform([2], dtype=tf.int32)),
         (ValueError, lambda: _transposed([1, 9, 9, 1], "SAME")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import dtypes
 from ..functions import functions as tf
 from ..tensor import Tensor as Value
 from .body import Body
@@ -33,9 +34,12 @@ def cond(
     strict: bool = False, name: str = "cond", fn1: Any = None, fn2: Any = None,
 ) -> Any:  # fmt: skip
     """true_fn() if pred else false_fn(), decided by each run; a list of one tensor is that tensor,
-    unless `strict`. TypeError where they give different numbers of tensors."""
+    unless `strict`. TypeError for another dtype than bool, and where they give different numbers
+    of tensors."""
     if isinstance(pred, bool):
         raise TypeError("pred must not be a Python bool")
+    if isinstance(pred, Tensor) and pred.dtype not in (None, dtypes.bool_):
+        raise TypeError(f"pred must be a bool tensor; got {pred!r}")
     with get_default_graph().name_scope(name):
         branches = [
             Body(lambda f=f: _symbols(f()), [], "cond") for f in (true_fn or fn1, false_fn or fn2)

@@ -21,9 +21,15 @@ class Reduction:
     SUM_OVER_NONZERO_WEIGHTS = SUM_BY_NONZERO_WEIGHTS = "weighted_sum_by_nonzero_weights"
 
 
+_REDUCTIONS = {value for name, value in vars(Reduction).items() if name.isupper()}
+
+
 @operation("weighted_loss")
 def _weighted(losses: Any, weights: Any, reduction: str) -> Any:
-    """The losses times their weights, as one number unless the reduction is none."""
+    """The losses times their weights, as one number unless the reduction is none. ValueError for a
+    reduction that is none of those."""
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"Invalid Reduction Key {reduction}.")
     losses = value_of(losses)
     w = value_of(weights, losses.dtype)
     if w.dim() == losses.dim() + 1:

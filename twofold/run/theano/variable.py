@@ -14,7 +14,7 @@ from ...creation import as_tensor
 from ...dtypes import DType
 from ...static.function import In, held, values_of, write
 from ...static.state import Input, State
-from ...static.symbol import Deferred, Samples, Symbol, define_operators
+from ...static.symbol import COMPARISONS, Deferred, Samples, Symbol, define_operators
 from ...tensor import Tensor
 from .configuration import config
 
@@ -74,6 +74,13 @@ class Variable(Symbol):
 
     def __getitem__(self, index: Any) -> Variable:
         return Variable(operator.getitem, (self, _index(index)))
+
+    def __bool__(self) -> bool:
+        """True, so that `if W:` asks whether there is a variable. TypeError for a comparison, which
+        `a < b < c` would ask for its value."""
+        if self.function in COMPARISONS.values():
+            raise TypeError("Variables do not support boolean operations.")
+        return True
 
     def eval(self, inputs_to_values: dict[Any, Any] | None = None) -> Any:
         """The value as a NumPy array, where `inputs_to_values` has those of the inputs."""
