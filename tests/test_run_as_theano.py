@@ -123,7 +123,7 @@ def test_what_is_refused() -> None:
     streams = T.shared_randomstreams.RandomStreams(3)
     cost = (x * x).sum()
     for call in (
-        lambda: theano.grad(cost, x, consider_constant=[x]),
+        lambda: theano.grad(cost, x, consider_constant=[x, x + 1.0]),
         lambda: theano.grad(cost, x, known_grads={x: x}),
         lambda: theano.scan(lambda e: (e, {s: s + 1}), sequences=x),
         lambda: theano.function([x], cost, no_default_updates=True),
@@ -137,6 +137,16 @@ def test_what_is_refused() -> None:
         theano.function([x], theano.scan(lambda e: e, sequences=x, n_steps=5)[0])([1.0, 2.0])
     found = theano.function([], T.take(np.arange(6.0).reshape(2, 3), [[2, 0]], axis=-1))()
     np.testing.assert_array_equal(found, [[[2, 0]], [[5, 3]]])
+
+
+def test_constants_of_gradients() -> None:
+    """Nothing goes by way of them; what is reached otherwise counts."""
+    x, w = T.dvector("x"), theano.shared(np.array([2.0, 3.0]))
+    c = w * w * x
+    cost = (c * w).sum() + (x * c).sum()
+    f = theano.function([x], theano.grad(cost, [w, x], consider_constant=[c]))
+    for got, expected in zip(f([1.0, 2.0]), ([4.0, 18.0], [4.0, 18.0]), strict=True):
+        np.testing.assert_allclose(got, expected)
 
 
 def test_whether_there_is_a_variable() -> None:

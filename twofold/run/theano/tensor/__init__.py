@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins as _builtins
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +14,7 @@ from ....creation import arange as _arange
 from ....creation import as_tensor, full, ones, zeros
 from ....functions import functions as tf
 from ....static.expression import grad as _grad
+from ....static.state import Gradients, depends
 from ....static.symbol import Samples, Symbol, samples_of
 from ....tensor import Tensor
 from ..variable import (
@@ -454,10 +457,26 @@ def grad(
     known_grads: Any = None, **ignored: Any,
 ) -> Any:  # fmt: skip
     """The gradient of a number for variables: one for one, a list for a list. ValueError where the
-    cost does not depend on one of them; NotImplementedError for gradients that are given."""
-    if consider_constant or known_grads:
-        raise NotImplementedError("[grad] consider_constant and known_grads are not supported")
-    return _grad(cost, wrt, disconnected_inputs, Variable)
+    cost does not depend on one of them; NotImplementedError for gradients that are given, and for
+    constants that depend on one another.
+
+    What goes by way of `consider_constant` is taken away again: the gradient for c, pulled back
+    from c to x.
+    """
+    constants = list(consider_constant or ())
+    if known_grads:
+        raise NotImplementedError("[grad] known_grads is not supported")
+    if _builtins.any(depends(a, b) for a in constants for b in constants if a is not b):
+        raise NotImplementedError("[grad] constants that depend on one another are not supported")
+    xs = list(wrt) if isinstance(wrt, (list, tuple)) else [wrt]
+    found = _grad(cost, xs, disconnected_inputs, Variable)
+    for c in constants:
+        by_way = [k for k, x in enumerate(xs) if depends(cost, c) and depends(c, x)]
+        if by_way:
+            back = Gradients([c], [xs[k] for k in by_way], [_grad(cost, c, make=Variable)])
+            for at, k in enumerate(by_way):
+                found[k] = found[k] - Variable(operator.getitem, (back, at))
+    return found if isinstance(wrt, (list, tuple)) else found[0]
 
 
 _METHODS = (
